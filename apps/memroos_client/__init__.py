@@ -1,0 +1,1 @@
+"""The typed client for the kernel, sync and async."""
