@@ -355,7 +355,7 @@ def _answer(operations: Sequence[Operation], callbacks: Sequence[tuple[Callable[
     for callback, args in callbacks:
         try:
             callback(*args)
-        except Exception:  # a wake-up that fails must not leave the callers of a durable batch unanswered
+        except Exception:  # noqa: BLE001 - a wake-up that fails must not leave the callers of a durable batch unanswered
             _log.exception("after-commit callback failed", callback=_name(callback))
     for operation in operations:
         future = operation.future

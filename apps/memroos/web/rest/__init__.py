@@ -1,0 +1,1 @@
+"""REST: JSON in, JSON out, one verb for each route."""
