@@ -5,13 +5,15 @@ optional `memroos.toml` (the environment wins), and `render_reference` writes th
 """
 
 import ast
+import difflib
 import inspect
+import itertools
 import os
 import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
 import msgspec
 from msgspec import inspect as shapes
@@ -48,16 +50,13 @@ class Secret:
         return self._value
 
     def __repr__(self) -> str:
-        return "'***'"
+        return "Secret('***')"
 
     def __str__(self) -> str:
         return "***"
 
     def __format__(self, format_spec: str) -> str:
-        return format(str(self), format_spec)
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
+        return format("***", format_spec)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other._value == self._value
@@ -69,6 +68,24 @@ class Secret:
         raise TypeError("a Secret is not written anywhere")
 
 
+class _Field(NamedTuple):
+    """One setting: its name, annotation, msgspec's description of that, and its default."""
+
+    name: str
+    annotation: Any
+    shape: shapes.Type
+    default: Any
+
+    @property
+    def env_name(self) -> str:
+        return f"{PREFIX}{self.name.upper()}"
+
+    @property
+    def secret(self) -> bool:
+        inner = _without_none(self.shape)
+        return isinstance(inner, shapes.CustomType) and inner.cls is Secret
+
+
 def load(
     settings: type[S],
     *,
@@ -78,8 +95,8 @@ def load(
 ) -> S:
     """Read the settings of this process, or say everything that is wrong with them.
 
-    A name in the environment wins over the same name in the file. A secret `X` may also come from the file that
-    `MEMROOS_X_FILE` names. Names beginning with `MEMROOS_TEST_` belong to tests and are ignored.
+    A name in the environment wins over the same name in the file. A secret `X` comes from `MEMROOS_X` or from the
+    file that `MEMROOS_X_FILE` names. Names that begin with `MEMROOS_TEST_` belong to tests and are ignored.
 
     Args:
         settings: the frozen struct to fill.
@@ -91,43 +108,97 @@ def load(
         SettingsError: an unknown name, or a value that is not allowed.
     """
     environ = os.environ if environ is None else environ  # noqa: TID251 - the one place that reads the environment
-    fields = _fields(settings)
-    foreign = {name for other in others for name in (*_fields(other), *_secret_files(_fields(other)))} - set(fields)
-
-    problems: list[str] = []
-    values: dict[str, Any] = {}
-    for origin, found in (("file", _from_file(file, problems)), ("environment", _from_environ(environ))):
-        for name, raw in found.items():
-            label = f"{PREFIX}{name.upper()}" if origin == "environment" else f"{name} in {file}"
-            if name in fields:
-                _take(fields[name], label, raw, values, problems)
-            elif origin == "environment" and name in _secret_files(fields):
-                _take_secret(name.removesuffix("_file"), label, raw, environ, values, problems)
-            elif name not in foreign:
-                problems.append(f"{label}: there is no such setting{_resembling(name, fields)}")
-    if problems:
-        raise SettingsError(*problems)
+    reader = _Reader(_fields(settings), {name for other in others for name in _names(_fields(other))})
+    reader.read_file(file)
+    reader.read_environ(environ)
+    if reader.problems:
+        raise SettingsError(*reader.problems)
     try:
-        return settings(**values)
-    except (ValueError, TypeError) as error:
+        return settings(**reader.values)
+    except (ValueError, TypeError) as error:  # a missing required setting, or the struct's own checks
         raise SettingsError(str(error)) from error
 
 
+class _Reader:
+    """Collects values and problems, so that one start shows every mistake."""
+
+    def __init__(self, fields: Mapping[str, _Field], foreign: set[str]) -> None:
+        self.fields = fields
+        self.known = _names(fields)
+        self.foreign = foreign
+        self.values: dict[str, Any] = {}
+        self.problems: list[str] = []
+
+    def read_file(self, file: Path | None) -> None:
+        if file is None or not file.is_file():
+            return
+        try:
+            content = tomllib.loads(file.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            self.problems.append(f"{file}: not a readable TOML file: {error}")
+            return
+        for name, value in content.items():
+            field = self.fields.get(name)
+            if field is not None and field.secret:
+                self.problems.append(
+                    f"{name} in {file}: a secret does not belong here; set {field.env_name} or {field.env_name}_FILE"
+                )
+            else:
+                self._take(name, f"{name} in {file}", value)
+
+    def read_environ(self, environ: Mapping[str, str]) -> None:
+        for variable in sorted(environ):
+            if not variable.startswith(PREFIX) or variable.startswith(TEST_PREFIX):
+                continue
+            name = variable.removeprefix(PREFIX).lower()
+            if variable != variable.upper():
+                self.problems.append(f"{variable}: settings are written in upper case: {variable.upper()}")
+            elif name not in self.fields and name in self.known and variable.removesuffix("_FILE") in environ:
+                self.problems.append(f"{variable}: {variable.removesuffix('_FILE')} is set too; give only one of them")
+            else:
+                self._take(name, variable, environ[variable])
+
+    def _take(self, name: str, label: str, raw: Any) -> None:
+        """Convert one value, or note why it is not allowed."""
+        if name in self.fields:
+            self._convert(self.fields[name], label, raw)
+        elif name in self.known:
+            self._read_secret(self.fields[name.removesuffix("_file")], label, raw)
+        elif name not in self.foreign:
+            near = difflib.get_close_matches(name, self.known, n=1)
+            hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
+            self.problems.append(f"{label}: there is no such setting{hint}")
+
+    def _convert(self, field: _Field, label: str, raw: Any) -> None:
+        value = raw
+        if isinstance(raw, str) and isinstance(field.shape, shapes.VarTupleType):
+            value = [part.strip() for part in raw.split(",") if part.strip()]
+        elif raw == "" and isinstance(field.shape, shapes.UnionType):
+            value = None
+        try:
+            self.values[field.name] = msgspec.convert(value, field.annotation, strict=False, dec_hook=_decode)
+        except msgspec.ValidationError:
+            shown = "this value" if field.secret else repr(raw)
+            self.problems.append(f"{label}: {shown} is not allowed; it must be {_allowed(field.shape)}")
+
+    def _read_secret(self, field: _Field, label: str, path: Any) -> None:
+        try:
+            self._convert(field, label, Path(path).read_text("utf-8").strip())
+        except (OSError, UnicodeError, TypeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not a text file"
+            self.problems.append(f"{label}: the file {str(path)!r} cannot be read: {reason}")
+
+
 def field_docs(settings: type[msgspec.Struct]) -> dict[str, str]:
-    """Return the docstring under each field of a struct, base classes included."""
-    docs: dict[str, str] = {}
-    for cls in reversed([c for c in settings.__mro__ if issubclass(c, msgspec.Struct) and c is not msgspec.Struct]):
-        body = cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]).body
-        for field, below in zip(body, body[1:], strict=False):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(below, ast.Expr)
-                and isinstance(below.value, ast.Constant)
-                and isinstance(below.value.value, str)
-            ):
-                docs[field.target.id] = inspect.cleandoc(below.value.value)
-    return docs
+    """Return the docstring under each field of a struct."""
+    body = cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(settings))).body[0]).body
+    return {
+        field.target.id: inspect.cleandoc(below.value.value)
+        for field, below in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+        if isinstance(below.value.value, str)
+    }
 
 
 def render_reference(settings: type[msgspec.Struct], *, title: str = "Settings") -> str:
@@ -136,95 +207,90 @@ def render_reference(settings: type[msgspec.Struct], *, title: str = "Settings")
     lines = [
         f"# {title}",
         "",
-        "Read once at the start from the environment and, below it, from `memroos.toml` in the working directory",
-        "(the same names in lower case without `MEMROOS_`). An unknown name or a value that is not allowed stops the",
-        "start. A setting marked secret may also come from a file: append `_FILE` to its name and give the path.",
+        "Read once, at the start: from the environment and, where that says nothing, from `memroos.toml` in the",
+        "working directory (the same names in lower case, without `MEMROOS_`). An unknown name or a value that is not",
+        "allowed stops the start. A secret may also come from a file: append `_FILE` to its name and give the path.",
     ]
     for field in _fields(settings).values():
-        secret = " (secret)" if _is_secret(field.type) else ""
-        lines += ["", f"## `{PREFIX}{field.name.upper()}`", ""]
-        lines += [f"{_allowed(field.type).capitalize()}{secret}. Default: {_default(field)}.", "", docs[field.name]]
+        allowed = _allowed(field.shape)
+        secret = " Secret." if field.secret else ""
+        lines += ["", f"## `{field.env_name}`", ""]
+        lines += [f"{allowed[0].upper()}{allowed[1:]}. Default: {_shown(field.default)}.{secret}", "", docs[field.name]]
     return "\n".join(lines) + "\n"
 
 
-def _fields(settings: type[msgspec.Struct]) -> dict[str, shapes.Field]:
+def _fields(settings: type[msgspec.Struct]) -> dict[str, _Field]:
+    hints = get_type_hints(settings, include_extras=True)
     shape = cast(shapes.StructType, shapes.type_info(settings))
-    return {field.name: field for field in shape.fields}
+    return {field.name: _Field(field.name, hints[field.name], field.type, field.default) for field in shape.fields}
 
 
-def _secret_files(fields: Mapping[str, shapes.Field]) -> set[str]:
-    """Return the `<secret>_file` names that are understood; a field of its own with that name wins."""
-    return {f"{name}_file" for name, field in fields.items() if _is_secret(field.type)} - set(fields)
+def _names(fields: Mapping[str, _Field]) -> set[str]:
+    """Return every name that is understood: each field, and the `_file` variant of each secret."""
+    return {*fields, *(f"{field.name}_file" for field in fields.values() if field.secret)}
 
 
-def _from_file(file: Path | None, problems: list[str]) -> dict[str, Any]:
-    if file is None or not file.is_file():
-        return {}
-    try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        problems.append(f"{file}: this is not a readable TOML file: {error}")
-        return {}
+def _decode(wanted: type, raw: Any) -> Any:
+    """Build the types that msgspec does not know, from text that is not empty."""
+    if wanted not in (Path, Secret) or not isinstance(raw, str) or not raw:
+        raise ValueError
+    return wanted(raw)
 
 
-def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
-    names = (name for name in environ if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX))
-    return {name.removeprefix(PREFIX).lower(): environ[name] for name in sorted(names)}
+def _without_none(shape: shapes.Type) -> shapes.Type:
+    if not isinstance(shape, shapes.UnionType):
+        return shape
+    return next(inner for inner in shape.types if not isinstance(inner, shapes.NoneType))
 
 
-def _take(field: shapes.Field, label: str, raw: Any, values: dict[str, Any], problems: list[str]) -> None:
-    """Convert one value into `values`, or add why it is not allowed to `problems`."""
-    if isinstance(raw, str) and _is_list(field.type):
-        raw = [part.strip() for part in raw.split(",") if part.strip()]
-    try:
-        values[field.name] = _convert(raw, field.type)
-    except (msgspec.ValidationError, ValueError, TypeError):
-        shown = "this value" if _is_secret(field.type) else repr(raw)
-        problems.append(f"{label}: {shown} is not allowed; it must be {_allowed(field.type)}")
+def _allowed(shape: shapes.Type) -> str:
+    """Say in words which values a setting takes."""
+    match shape:
+        case shapes.BoolType():
+            return "true or false"
+        case shapes.IntType():
+            return f"a whole number{_bounds(shape)}"
+        case shapes.FloatType():
+            return f"a number{_bounds(shape)}"
+        case shapes.LiteralType():
+            return "one of " + ", ".join(str(value) for value in shape.values)
+        case shapes.VarTupleType():
+            return "a list, separated by commas"
+        case shapes.UnionType():
+            return f"{_allowed(_without_none(shape))}, or empty"
+        case _:
+            return _allowed_text(shape)
 
 
-def _take_secret(
-    name: str, label: str, path: str, environ: Mapping[str, str], values: dict[str, Any], problems: list[str]
-) -> None:
-    if f"{PREFIX}{name.upper()}" in environ:
-        problems.append(f"{label}: {PREFIX}{name.upper()} is set too; give one of them")
-        return
-    try:
-        values[name] = Secret(Path(path).read_text("utf-8").strip())
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        problems.append(f"{label}: the file {path!r} cannot be read: {reason}")
+def _allowed_text(shape: shapes.Type) -> str:
+    match shape:
+        case shapes.CustomType() if shape.cls is Path:
+            return "a path"
+        case shapes.StrType(pattern=str(pattern)):
+            return f"text that fits {pattern}"
+        case shapes.StrType(min_length=int(length)):
+            return f"text of at least {length} characters"
+        case _:
+            return "text"
 
 
-def _convert(raw: Any, shape: shapes.Type) -> Any:
-    """Turn text from the environment, or a TOML value, into what the field wants."""
-    if isinstance(shape, shapes.UnionType):
-        if raw == "" and shape.includes_none:
-            return None
-        return _convert(raw, _without_none(shape))
-    if isinstance(shape, shapes.CustomType):
-        if not isinstance(raw, str) or not raw:
-            raise ValueError
-        return cast(Any, shape.cls)(raw)
-    return msgspec.convert(raw, _python_type(shape), strict=False)
+def _bounds(shape: shapes.IntType | shapes.FloatType) -> str:
+    match shape.ge, shape.le:
+        case None, None:
+            return f" above {shape.gt:g}" if shape.gt is not None else ""
+        case low, None:
+            return f" of at least {low:g}"
+        case None, high:
+            return f" of at most {high:g}"
+        case low, high:
+            return f" from {low} to {high}"
 
 
-def _python_type(shape: shapes.Type) -> Any:
-    """Rebuild the annotation that msgspec described, constraints included."""
-    if isinstance(shape, shapes.LiteralType):
-        return __import__("typing").Literal[shape.values]
-    if isinstance(shape, shapes.EnumType):
-        return shape.cls
-    return shape
-
-
-def _without_none(shape: shapes.UnionType) -> shapes.Type:
-    (inner,) = (one for one in shape.types if not isinstance(one, shapes.NoneType))
-    return inner
-
-
-def _resembling(name: str, fields: Mapping[str, shapes.Field]) -> str:
-    return name and ""
-
-
-_ = get_args
+def _shown(default: Any) -> str:
+    if default is msgspec.NODEFAULT:
+        return "none, it must be given"
+    if default is None or default in ("", ()):
+        return "empty"
+    if isinstance(default, tuple):
+        return f"`{','.join(default)}`"
+    return f"`{str(default).lower()}`" if isinstance(default, bool) else f"`{default}`"
