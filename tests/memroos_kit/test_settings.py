@@ -51,7 +51,7 @@ class Neighbour(msgspec.Struct, frozen=True):
     """The neighbour's secret."""
 
 
-def load_sample(file: Path | None = None, **environ: str) -> Sample:
+def load_sample(file: Path | None = None, /, **environ: str) -> Sample:
     return load(Sample, environ={f"MEMROOS_{name}": value for name, value in environ.items()}, file=file)
 
 
