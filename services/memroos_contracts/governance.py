@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from memroos_contracts.identity import ApprovalId, DecisionId, WorkspaceId
 
@@ -49,6 +50,7 @@ class Action(StrEnum):
     MEMORY_RECALL = "memory.recall"
 
     DECISION_ASK = "decision.ask"
+    TOOL_USE = "tool.use"  # what an agent does by itself, outside the kernel; its own name for it is an open set
     DECISION_READ = "decision.read"
     DECISION_REPORT = "decision.report"
     APPROVAL_READ = "approval.read"
@@ -69,11 +71,11 @@ class Sensitivity(StrEnum):
     RESTRICTED = "restricted"
 
 
-class Label(msgspec.Struct, frozen=True):
+class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A classification that travels with content."""
 
     sensitivity: Sensitivity = Sensitivity.INTERNAL
-    tags: frozenset[str] = frozenset()
+    tags: Annotated[frozenset[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=32)] = frozenset()
     """Such as `pii`, `secret`, `untrusted`."""
 
 
@@ -94,6 +96,10 @@ class Asset(msgspec.Struct, frozen=True):
     agent: str = ""
     """The agent it is addressed to or about, where there is one."""
     label: Label = INTERNAL
+    state: str = ""
+    """The state it is in, where policy should look at it: an agent that is to get work, for instance."""
+    workspace: WorkspaceId | None = None
+    """Where it belongs; None where it was found in the actor's own workspace, as nearly everything is."""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.id}"
@@ -168,6 +174,9 @@ class ApprovalView(msgspec.Struct, frozen=True):
     workspace_id: WorkspaceId
     state: ApprovalState
     action: str
+    """What the requester wants to do: an action of the kernel, or an agent's own name for what it does."""
+    resumes: Action
+    """The action of the kernel that goes on after the answer; `tool.use` for what an agent does by itself."""
     asset: str
     purpose: str
     requester: str
@@ -179,8 +188,103 @@ class ApprovalView(msgspec.Struct, frozen=True):
     """Why policy holds it."""
     policies: tuple[str, ...]
     decision_id: DecisionId
+    """The decision that first asked; later ones may wait for the same answer."""
     created_at: datetime
     expires_at: datetime
     answered_at: datetime | None = None
     answered_by: str | None = None
+    """The principal that answered; None while it waits, and when nobody answered in time."""
     note: str = ""
+    redacted: bool = False
+    """Whether arguments, purpose and notes were left out, because the reader may see states but no content."""
+
+
+class AnswerRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A human's answer to an approval."""
+
+    note: Annotated[str, Meta(max_length=2_000)] = ""
+    """Why; the requester sees it."""
+
+
+class DecisionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An agent's question: may I do this?"""
+
+    action: Annotated[str, Meta(max_length=100, pattern=r"^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+$")]
+    """What the agent is about to do, as `noun.verb`, such as `file.write`. None of the kernel's own actions."""
+    tool: Annotated[str, Meta(min_length=1, max_length=200)]
+    """Name of the tool that would do it."""
+    arguments: dict[str, Any] = {}
+    """The exact arguments. A permission is for these and no others. They are kept only where a human has to see them."""
+    purpose: Annotated[str, Meta(max_length=2_000)] = ""
+    """Why, in a sentence for the human who may be asked."""
+    asset: Annotated[str, Meta(max_length=500)] = ""
+    """What it happens to, as `kind:name`, such as `file:report.md`; empty means the tool itself."""
+    labels: Label = INTERNAL
+    """The highest sensitivity and all tags of what the agent's context has seen so far."""
+
+
+class Outcome(StrEnum):
+    """What came of an action that was permitted."""
+
+    DONE = "done"
+    FAILED = "failed"
+
+
+class OutcomeReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An agent's report of what came of it."""
+
+    outcome: Outcome
+    detail_digest: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """SHA-256 over whatever proves it, hex, for instance over the file that was written."""
+    note: Annotated[str, Meta(max_length=2_000)] = ""
+
+
+class DecisionView(msgspec.Struct, frozen=True):
+    """What policy, and a human where policy asks for one, said about an agent's own action.
+
+    `effect` is what holds now: `hold` while a human has not answered, `allow` after a yes, `deny` after a no, when
+    nobody answered in time, and when the permission was not used before `expires_at`.
+    """
+
+    id: DecisionId
+    effect: Effect
+    action: str
+    tool: str
+    asset: str
+    reason: str
+    policies: tuple[str, ...]
+    """Ids of the policies that determined the decision."""
+    policy_hash: str
+    digest: str
+    """SHA-256 over the canonical JSON of action, asset and arguments, hex: what exactly was decided."""
+    created_at: datetime
+    expires_at: datetime
+    """Until when a hold waits for an answer, or a permission may be used."""
+    approval_id: ApprovalId | None = None
+    approved_by: str | None = None
+    """The principal that said yes, where a human was asked."""
+    outcome: Outcome | None = None
+    """What the agent reported; a decision with an outcome is used up."""
+    outcome_digest: str = ""
+    reported_at: datetime | None = None
+
+
+class PolicyView(msgspec.Struct, frozen=True):
+    """One policy that is in effect."""
+
+    id: str
+    effect: str
+    """`permit`, `permit with hold`, `permit with redact` or `forbid`."""
+    reason: str
+    """The sentence that a caller reads when this policy decides."""
+    origin: str
+    """`shipped`, or the operator's file it comes from."""
+    text: str
+
+
+class PolicySetView(msgspec.Struct, frozen=True):
+    """The policies that are in effect."""
+
+    hash: str
+    """SHA-256 over their canonical form, hex; each decision names the set it was made with."""
+    policies: list[PolicyView]
