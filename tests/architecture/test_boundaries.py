@@ -350,22 +350,44 @@ def test_no_file_carries_a_path_of_one_machine() -> None:
         ("apps/memroos/bus/planted.py", "from memroos import memory", "No cycles"),
         ("apps/memroos/registry/rules.py", "import sqlalchemy", "Rules decide"),
         ("services/memroos_contracts/planted.py", "import sqlalchemy", "Contracts are words"),
+        ("apps/memroos/audit/planted.py", "import litestar", "Litestar stays"),
+        ("apps/memroos/registry/planted.py", "from a2a import types", "A2A SDK stays"),
+        ("apps/memroos/web/rest/planted.py", "import a2a", "A2A SDK stays"),
+        ("services/memroos_kit/planted.py", "import sqlite3", "One module knows which SQLite"),
+        ("apps/memroos/audit/planted.py", "import cedarpy", "Cedar is governance"),
+        ("apps/memroos/bus/planted.py", "import memroos_client", "does not call itself"),
     ],
 )
-def test_a_planted_break_is_named_by_its_contract(tmp_path: Path, file: str, line: str, contract: str) -> None:
+def test_a_planted_break_is_named_by_its_contract(copy: Path, file: str, line: str, contract: str) -> None:
+    plant(copy / "apps/memroos/memory/planted.py", "from memroos import bus")
+    plant(copy / file, line)
+
+    verdict = lint_imports(copy)
+
+    assert verdict.returncode == 1, verdict.stdout + verdict.stderr
+    assert re.search(rf"{contract}.*BROKEN", verdict.stdout), verdict.stdout
+
+
+def test_what_the_contracts_allow_is_kept(copy: Path) -> None:
+    plant(copy / "apps/memroos/web/rest/planted.py", "import litestar\nfrom memroos import bus")
+    plant(copy / "apps/memroos/web/a2a/planted.py", "import a2a, litestar, starlette")
+    plant(copy / "apps/memroos/governance/planted.py", "import cedarpy\nfrom memroos import audit, registry")
+
+    verdict = lint_imports(copy)
+
+    assert verdict.returncode == 0, verdict.stdout + verdict.stderr
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a copy of the sources, to break it; slices that are planted into exist."""
     for top in SOURCE_ROOTS:
         shutil.copytree(top, tmp_path / top.name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for name in ("audit", "governance", "registry", "web", "web/rest", "web/a2a", "bus", "memory"):
         plant(tmp_path / "apps/memroos" / name / "__init__.py")
     plant(tmp_path / "apps/memroos/registry/queries.py")
-    plant(tmp_path / "apps/memroos/memory/planted.py", "from memroos import bus")
-    plant(tmp_path / file, line)
-
-    verdict = lint_imports(tmp_path)
-
-    assert verdict.returncode == 1, verdict.stdout + verdict.stderr
-    assert re.search(rf"{contract}.*BROKEN", verdict.stdout), verdict.stdout
+    return tmp_path
 
 
 def plant(file: Path, line: str = "") -> None:
