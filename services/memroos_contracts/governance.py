@@ -157,6 +157,10 @@ class Authorizer(Protocol):
         """
         ...
 
+    def permits(self, tx: Any, action: Action, asset: Asset, *, purpose: str) -> bool:
+        """Whether policy would let the actor do this, perhaps after a human's answer; records nothing."""
+        ...
+
 
 class ApprovalState(StrEnum):
     """Where an approval stands."""
@@ -223,7 +227,7 @@ class DecisionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The highest sensitivity and all tags of what the agent's context has seen so far."""
 
 
-class Outcome(StrEnum):
+class ToolOutcome(StrEnum):
     """What came of an action that was permitted."""
 
     DONE = "done"
@@ -233,7 +237,7 @@ class Outcome(StrEnum):
 class OutcomeReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An agent's report of what came of it."""
 
-    outcome: Outcome
+    outcome: ToolOutcome
     detail_digest: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
     """SHA-256 over whatever proves it, hex, for instance over the file that was written."""
     note: Annotated[str, Meta(max_length=2_000)] = ""
@@ -263,7 +267,7 @@ class DecisionView(msgspec.Struct, frozen=True):
     approval_id: ApprovalId | None = None
     approved_by: str | None = None
     """The principal that said yes, where a human was asked."""
-    outcome: Outcome | None = None
+    outcome: ToolOutcome | None = None
     """What the agent reported; a decision with an outcome is used up."""
     outcome_digest: str = ""
     reported_at: datetime | None = None

@@ -70,6 +70,10 @@ class Read:
         """
         return self._authorizer.authorize(self, action, asset, purpose=purpose, arguments=arguments, holdable=holdable)
 
+    def permits(self, action: Action, asset: Asset, *, purpose: str = "") -> bool:
+        """Whether policy would let this actor do this; for choosing among assets, before `authorize` decides."""
+        return self._authorizer.permits(self, action, asset, purpose=purpose)
+
     def finish(self, *, keep: bool) -> None:
         """Flush and close the session; called by the database, never by a verb."""
         if self._session is None:
