@@ -1,0 +1,54 @@
+"""A2A tasks: accept, route, deliver, and keep a log that every stream is read from.
+
+A task belongs to the principal that sent it and to the agent that got it. Each change has a generation; a stream is the
+log from a generation on, then the live tail, so a restart, a second stream and a second reader see the same.
+Facts: A2A 1.0, section 4 (operations) and 4.1 (data model).
+"""
+
+from memroos.broker.errors import (
+    AgentNotAvailable,
+    BrokenChunk,
+    ContextMismatch,
+    NoRoute,
+    TaskClosed,
+    TaskNotCancelable,
+    TaskNotLeased,
+)
+from memroos.broker.local import EchoAgent
+from memroos.broker.models import DDL
+from memroos.broker.queries import (
+    TaskFilter,
+    count_tasks,
+    detail,
+    find_task,
+    get_task,
+    list_events,
+    list_tasks,
+)
+from memroos.broker.rules import text_of, waits_for_caller
+from memroos.broker.service import (
+    Send,
+    add_artifact,
+    answer_hold,
+    ask_caller,
+    cancel_task,
+    claim_task,
+    complete_task,
+    extend_lease,
+    fail_dead_letters,
+    fail_overdue,
+    fail_task,
+    read_detail,
+    read_task,
+    report_progress,
+    send_message,
+)
+from memroos.broker.worker import LocalDeliveries, sweep, sweep_step
+
+__all__ = [
+    "DDL", "AgentNotAvailable", "BrokenChunk", "ContextMismatch", "EchoAgent", "LocalDeliveries", "NoRoute", "Send",
+    "TaskClosed", "TaskFilter", "TaskNotCancelable", "TaskNotLeased", "add_artifact", "answer_hold", "ask_caller",
+    "cancel_task", "claim_task", "complete_task", "count_tasks", "detail", "extend_lease", "fail_dead_letters",
+    "fail_overdue", "fail_task", "find_task", "get_task", "list_events", "list_tasks", "read_detail", "read_task",
+    "report_progress", "send_message", "sweep", "sweep_step", "text_of", "waits_for_caller",
+]  # fmt: skip

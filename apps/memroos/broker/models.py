@@ -1,0 +1,119 @@
+"""The broker's tables; all written by hot statements."""
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, PrimaryKeyConstraint, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from memroos_kit.db import Base, append_only
+
+
+class Task(Base):
+    """A piece of work that one principal asked an agent to do."""
+
+    __tablename__ = "task"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('submitted','working','input_required','auth_required','completed','failed','canceled',"
+            "'rejected')",
+            name="state_is_known",
+        ),
+        # A listing is a walk along one of these, never a scan.
+        Index("ix_task_by_workspace", "workspace_id", "status_at", "id"),
+        Index("ix_task_by_owner", "workspace_id", "owner", "status_at", "id"),
+        Index("ix_task_by_agent", "workspace_id", "agent_id", "status_at", "id"),
+        Index("ix_task_by_context", "workspace_id", "context_id", "status_at", "id"),
+        Index("ix_task_deadline", "deadline_at", sqlite_where="deadline_at IS NOT NULL AND open"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(String(64))
+    context_id: Mapped[str] = mapped_column(String(200))
+    owner: Mapped[str] = mapped_column(String(128))
+    agent_id: Mapped[str] = mapped_column(String(40))  # registry's key
+    agent: Mapped[str] = mapped_column(String(128))  # its name when the task was made
+    state: Mapped[str] = mapped_column(String(20))
+    open: Mapped[int] = mapped_column(Integer)  # 1 until a final state
+    generation: Mapped[int] = mapped_column(Integer)
+    skill: Mapped[str] = mapped_column(String(128))
+    purpose: Mapped[str] = mapped_column(Text)
+    route_reason: Mapped[str] = mapped_column(Text)
+    label: Mapped[str] = mapped_column(Text)
+    approval_id: Mapped[str | None] = mapped_column(String(40))
+    status_message: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    status_at: Mapped[int] = mapped_column(BigInteger)
+    deadline_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class TaskEvent(Base):
+    """One entry of a task's log; a stream is this log from a generation on, then the live tail."""
+
+    __tablename__ = "task_event"
+    __table_args__ = (
+        PrimaryKeyConstraint("task_id", "generation"),
+        {"sqlite_with_rowid": False},
+    )
+
+    task_id: Mapped[str] = mapped_column(ForeignKey("task.id"))
+    generation: Mapped[int] = mapped_column(Integer)
+    kind: Mapped[str] = mapped_column(String(10))
+    body: Mapped[str] = mapped_column(Text)
+    at: Mapped[int] = mapped_column(BigInteger)
+
+
+class SentMessage(Base):
+    """Which task a message went to, so that sending it again answers with the same one."""
+
+    __tablename__ = "sent_message"
+    __table_args__ = (
+        PrimaryKeyConstraint("workspace_id", "owner", "message_id", "scope", "digest"),
+        {"sqlite_with_rowid": False},
+    )
+
+    workspace_id: Mapped[str] = mapped_column(String(64))
+    owner: Mapped[str] = mapped_column(String(128))
+    message_id: Mapped[str] = mapped_column(String(200))
+    scope: Mapped[str] = mapped_column(String(260))  # the task or context it was sent to, empty for neither
+    digest: Mapped[bytes]
+    task_id: Mapped[str] = mapped_column(ForeignKey("task.id"))
+    at: Mapped[int] = mapped_column(BigInteger)
+
+
+class Delivery(Base):
+    """A message on its way to an agent: the outbox, written with the task."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        CheckConstraint("channel IN ('inbox','local')", name="channel_is_known"),
+        CheckConstraint("state IN ('held','waiting','done')", name="state_is_known"),
+        Index("ix_delivery_task", "task_id"),
+        Index("ix_delivery_waiting", "channel", "due_at", sqlite_where="state = 'waiting'"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    task_id: Mapped[str] = mapped_column(ForeignKey("task.id"))
+    generation: Mapped[int] = mapped_column(Integer)  # of the message event it carries
+    channel: Mapped[str] = mapped_column(String(10))
+    state: Mapped[str] = mapped_column(String(10))
+    inbox_message_id: Mapped[str | None] = mapped_column(String(40))
+    attempts: Mapped[int] = mapped_column(Integer)
+    due_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class TaskCount(Base):
+    """How many tasks there are, so that a listing can say its total without a scan."""
+
+    __tablename__ = "task_count"
+    __table_args__ = (
+        PrimaryKeyConstraint("workspace_id", "owner", "agent_id", "state"),
+        Index("ix_task_count_agent", "workspace_id", "agent_id", "state"),
+        {"sqlite_with_rowid": False},
+    )
+
+    workspace_id: Mapped[str] = mapped_column(String(64))
+    owner: Mapped[str] = mapped_column(String(128))
+    agent_id: Mapped[str] = mapped_column(String(40))
+    state: Mapped[str] = mapped_column(String(20))
+    tasks: Mapped[int] = mapped_column(Integer)
+
+
+DDL: tuple[str, ...] = append_only("task_event")

@@ -1,0 +1,266 @@
+"""Reads: tasks, their logs, and the totals beside them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Select, bindparam, func, select, tuple_
+
+from memroos.broker import rules
+from memroos.broker.models import Delivery, SentMessage, Task, TaskCount, TaskEvent
+from memroos_contracts import broker as words
+from memroos_contracts.broker import EventKind, TaskDetail, TaskState, TaskView
+from memroos_contracts.errors import NotFound
+from memroos_contracts.governance import Asset, Label
+from memroos_contracts.identity import Actor, AgentId, ApprovalId, ContextId, DeliveryId, Role, TaskId, WorkspaceId
+from memroos_contracts.pages import Page
+from memroos_kit import cursors
+from memroos_kit.clock import from_micros, to_micros
+from memroos_kit.db import Hot, Read
+
+_COLUMNS = (
+    Task.id, Task.workspace_id, Task.context_id, Task.owner, Task.agent_id, Task.agent, Task.state, Task.generation,
+    Task.skill, Task.purpose, Task.route_reason, Task.label, Task.approval_id, Task.created_at, Task.status_at,
+    Task.deadline_at, Task.status_message,
+)  # fmt: skip
+
+_BY_ID = Hot(select(*_COLUMNS).where(Task.id == bindparam("id"), Task.workspace_id == bindparam("workspace")))
+_EVENTS = Hot(
+    select(TaskEvent.body)
+    .where(TaskEvent.task_id == bindparam("task"), TaskEvent.generation > bindparam("after"))
+    .order_by(TaskEvent.generation)
+    .limit(bindparam("most"))
+)
+_SENT = Hot(
+    select(SentMessage.task_id).where(
+        SentMessage.workspace_id == bindparam("workspace"),
+        SentMessage.owner == bindparam("owner"),
+        SentMessage.message_id == bindparam("message_id"),
+        SentMessage.scope == bindparam("scope"),
+        SentMessage.digest == bindparam("digest"),
+    )
+)
+_IN_FLIGHT = Hot(
+    select(func.coalesce(func.sum(TaskCount.tasks), 0)).where(
+        TaskCount.workspace_id == bindparam("workspace"),
+        TaskCount.agent_id == bindparam("agent"),
+        TaskCount.state.in_([TaskState.SUBMITTED.value, TaskState.WORKING.value]),
+    )
+)
+_WAITING = Hot(
+    select(Delivery.id, Task.workspace_id, Delivery.task_id, Delivery.generation, Delivery.attempts)
+    .join(Task, Task.id == Delivery.task_id)
+    .where(Delivery.channel == "local", Delivery.state == "waiting", Delivery.due_at <= bindparam("now"))
+    .order_by(Delivery.due_at, Delivery.id)
+    .limit(bindparam("most"))
+)
+
+_decode_event = msgspec.json.Decoder(words.TaskEvent).decode
+_decode_label = msgspec.json.Decoder(Label).decode
+_decode_message = msgspec.json.Decoder(words.Message).decode
+
+ALL_EVENTS = 1_000_000
+"""More events than a task may have."""
+
+
+class TaskFilter(msgspec.Struct, frozen=True):
+    """Which tasks a listing is about; empty fields do not restrict."""
+
+    owner: str = ""
+    agent_id: str = ""
+    context_id: str = ""
+    state: TaskState | None = None
+    changed_since: datetime | None = None
+
+
+def get_task(tx: Read, task_id: TaskId, *, agent_id: AgentId | None = None) -> TaskView:
+    """Return a task without its content.
+
+    Args:
+        agent_id: only if it is this agent's task.
+
+    Raises:
+        NotFound: no task has this id, or the actor may not see it.
+    """
+    task = find_task(tx, task_id)
+    if task is None or (agent_id is not None and task.agent_id != agent_id):
+        raise NotFound(f"There is no task {task_id}.", kind_of_object="task", id=task_id)
+    return task
+
+
+def find_task(tx: Read, task_id: TaskId) -> TaskView | None:
+    """Return a task that the actor may see, or None."""
+    row = tx.execute(_BY_ID, id=task_id, workspace=tx.actor.workspace).fetchone()
+    if row is None:
+        return None
+    task = view(row)
+    return task if can_see(tx.actor, task) else None
+
+
+def can_see(actor: Actor, task: TaskView) -> bool:
+    """Whether a task exists for this actor: an agent sees what it sent and what it was given."""
+    if task.workspace_id != actor.workspace:
+        return False
+    if actor.role is not Role.AGENT:
+        return True
+    return task.owner == actor.principal or task.agent_id == actor.agent
+
+
+def view(row: Any) -> TaskView:
+    """Return the view of a row selected with this module's columns."""
+    return TaskView(
+        id=TaskId(row[0]),
+        workspace_id=WorkspaceId(row[1]),
+        context_id=ContextId(row[2]),
+        owner=row[3],
+        agent_id=AgentId(row[4]),
+        agent=row[5],
+        state=TaskState(row[6]),
+        generation=row[7],
+        skill=row[8],
+        purpose=row[9],
+        route_reason=row[10],
+        label=_decode_label(row[11]),
+        approval_id=None if row[12] is None else ApprovalId(row[12]),
+        created_at=from_micros(row[13]),
+        status_at=from_micros(row[14]),
+        deadline_at=None if row[15] is None else from_micros(row[15]),
+        status_message=None if row[16] is None else _decode_message(row[16]),
+    )
+
+
+def asset(task: TaskView) -> Asset:
+    """Return the task as policy sees it."""
+    return Asset(kind="task", id=task.id, owner=task.owner, agent=task.agent_id, label=task.label)
+
+
+def list_events(
+    tx: Read, task_id: TaskId, *, after: int = 0, most: int = ALL_EVENTS
+) -> list[words.TaskEvent]:
+    """Return a task's log after a generation, oldest first. The caller has looked the task up."""
+    rows = tx.execute(_EVENTS, task=task_id, after=after, most=most).fetchall()
+    return [_decode_event(row[0]) for row in rows]
+
+
+def get_event(tx: Read, task_id: TaskId, generation: int) -> words.TaskEvent:
+    """Return one entry of a task's log, which is known to exist."""
+    return list_events(tx, task_id, after=generation - 1, most=1)[0]
+
+
+def detail(
+    tx: Read, task: TaskView, *, history_length: int | None = None, artifacts: bool = True
+) -> TaskDetail:
+    """Return a task with its content.
+
+    Args:
+        history_length: at most this many of the newest messages; None for all, 0 for none.
+        artifacts: whether to read them.
+    """
+    events = list_events(tx, task.id) if artifacts or history_length != 0 else []
+    return TaskDetail(
+        task=task,
+        history=rules.newest(rules.fold_history(events), history_length),
+        artifacts=rules.fold_artifacts(e for e in events if e.kind is EventKind.ARTIFACT) if artifacts else None,
+    )
+
+
+def list_tasks(tx: Read, wanted: TaskFilter, *, limit: int, cursor: str | None = None) -> Page[TaskView]:
+    """Return tasks, the last changed first, as far as the actor may see.
+
+    Args:
+        limit: how many at most, 1 to 100.
+        cursor: the `next_cursor` of the page before.
+
+    Raises:
+        InvalidCursor: the cursor is of another listing.
+    """
+    kind = f"tasks:{msgspec.json.encode(wanted).decode()}"
+    statement = _narrowed(tx.actor, wanted, select(*_COLUMNS)).order_by(Task.status_at.desc(), Task.id.desc())
+    if cursor:
+        at, task_id = cursors.decode(kind, cursor)
+        statement = statement.where(tuple_(Task.status_at, Task.id) < tuple_(at, task_id))
+    rows = tx.session.execute(statement.limit(limit + 1)).all()
+    tasks = [view(row) for row in rows[:limit]]
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Page(tasks, cursors.encode(kind, last.status_at, last.id) if last is not None else None)
+
+
+def count_tasks(tx: Read, wanted: TaskFilter) -> int:
+    """Return how many tasks a listing has in all: from the kept totals where they know, else from an index."""
+    if wanted.context_id or wanted.changed_since or (tx.actor.role is Role.AGENT and not wanted.owner):
+        return int(tx.session.execute(_narrowed(tx.actor, wanted, select(func.count(Task.id)))).scalar_one())
+    statement = select(func.coalesce(func.sum(TaskCount.tasks), 0)).where(
+        TaskCount.workspace_id == tx.actor.workspace
+    )
+    if wanted.owner:
+        statement = statement.where(TaskCount.owner == wanted.owner)
+    if wanted.agent_id:
+        statement = statement.where(TaskCount.agent_id == wanted.agent_id)
+    if wanted.state:
+        statement = statement.where(TaskCount.state == wanted.state.value)
+    return int(tx.session.execute(statement).scalar_one())
+
+
+def _narrowed(actor: Actor, wanted: TaskFilter, statement: Select[Any]) -> Select[Any]:
+    statement = statement.where(Task.workspace_id == actor.workspace)
+    if actor.role is Role.AGENT and wanted.owner != actor.principal:
+        mine = (Task.agent_id == actor.agent) if wanted.agent_id == actor.agent else (Task.owner == actor.principal)
+        statement = statement.where(mine)
+    if wanted.owner:
+        statement = statement.where(Task.owner == wanted.owner)
+    if wanted.agent_id:
+        statement = statement.where(Task.agent_id == wanted.agent_id)
+    if wanted.context_id:
+        statement = statement.where(Task.context_id == wanted.context_id)
+    if wanted.state:
+        statement = statement.where(Task.state == wanted.state.value)
+    if wanted.changed_since:
+        statement = statement.where(Task.status_at >= to_micros(wanted.changed_since))
+    return statement
+
+
+def find_sent(tx: Read, message_id: str, scope: str, digest: bytes) -> TaskId | None:
+    """Return the task that this very message of this actor went to before, or None."""
+    row = tx.execute(
+        _SENT,
+        workspace=tx.actor.workspace,
+        owner=tx.actor.principal,
+        message_id=message_id,
+        scope=scope,
+        digest=digest,
+    ).fetchone()
+    return None if row is None else TaskId(row[0])
+
+
+def count_in_flight(tx: Read, agent_id: AgentId) -> int:
+    """Return how many tasks an agent has that are not finished and wait for nobody else."""
+    return int(tx.execute(_IN_FLIGHT, workspace=tx.actor.workspace, agent=agent_id).fetchone()[0])
+
+
+class WaitingDelivery(msgspec.Struct, frozen=True):
+    """A message that waits for an agent inside the process."""
+
+    id: DeliveryId
+    workspace_id: WorkspaceId
+    task_id: TaskId
+    generation: int
+    """Of the message it carries."""
+    attempts: int
+
+
+def list_waiting(tx: Read, *, most: int) -> list[WaitingDelivery]:
+    """Return local deliveries of every workspace that are due, oldest first."""
+    rows: Iterable[Any] = tx.execute(_WAITING, now=to_micros(tx.now), most=most).fetchall()
+    return [WaitingDelivery(DeliveryId(r[0]), WorkspaceId(r[1]), TaskId(r[2]), r[3], r[4]) for r in rows]
+
+
+def find_work(tx: Read, item: WaitingDelivery) -> words.Work | None:
+    """Return what a local agent has to do for a delivery, or None when its task has ended."""
+    task = get_task(tx, item.task_id)
+    if not rules.is_open(task.state):
+        return None
+    log = list_events(tx, task.id)
+    message = log[item.generation - 1].message
+    assert message is not None
+    return words.Work(task=task, message=message, history=rules.fold_history(log))

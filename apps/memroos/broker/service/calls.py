@@ -1,0 +1,327 @@
+"""Verbs for those who send tasks, and for the operator who answers for them."""
+
+from datetime import timedelta
+
+import msgspec
+from sqlalchemy import bindparam, insert, select
+
+from memroos import audit, registry
+from memroos.broker import queries, rules
+from memroos.broker.errors import (
+    AgentNotAvailable,
+    ContextMismatch,
+    NoRoute,
+    TaskClosed,
+    TaskNotCancelable,
+)
+from memroos.broker.models import SentMessage, Task
+from memroos.broker.service import delivery, log
+from memroos_contracts.broker import Message, TaskDetail, TaskState, TaskView
+from memroos_contracts.errors import NotFound
+from memroos_contracts.governance import (
+    INTERNAL,
+    Action,
+    ApprovalState,
+    ApprovalView,
+    Asset,
+    Decision,
+    Label,
+)
+from memroos_contracts.identity import AgentId, ContextId, Role, TaskId
+from memroos_contracts.registry import AgentKind, AgentState, AgentView, Liveness
+from memroos_kit.clock import to_micros
+from memroos_kit.db import Hot, Tx
+
+DEFAULT_DEADLINE = timedelta(days=7)
+"""A task that nobody has finished by then fails; nothing stays open for ever."""
+
+_DELIVERABLE = (AgentKind.REST, AgentKind.LOCAL)
+
+_INSERT_SENT = Hot(insert(SentMessage))
+_OVERDUE = Hot(
+    select(Task.id)
+    .where(Task.workspace_id == bindparam("workspace"), Task.open == 1, Task.deadline_at <= bindparam("now"))
+    .limit(bindparam("most"))
+)
+
+
+class Send(msgspec.Struct, frozen=True):
+    """A message to be sent, as every door understands it."""
+
+    message: Message
+    agent: str = ""
+    """An agent's id or name; empty to route by skill and tags."""
+    skill: str = ""
+    tags: tuple[str, ...] = ()
+    purpose: str = ""
+    label: Label = INTERNAL
+
+
+def send_message(tx: Tx, send: Send) -> TaskView:
+    """Start a task with a message, or go on with one.
+
+    Sending the same message again (same principal, context or task, message id and body) answers with the same task
+    and does nothing else; the same id with another body is a new message.
+
+    Raises:
+        Denied: policy does not let this actor use the agent.
+        NoRoute: no agent that may be used offers the skill.
+        AgentNotAvailable: the agent takes no work.
+        NotFound: the agent or the task is unknown.
+        ContextMismatch: task and context do not belong together.
+        TaskClosed: the task has ended.
+    """
+    if send.message.task_id:
+        return _continue(tx, send)
+
+    message = send.message
+    digest = rules.digest_message(message)
+    known = queries.find_sent(tx, message.message_id, message.context_id, digest)
+    if known is not None:
+        return queries.get_task(tx, known)
+
+    agent, reason = _route(tx, send)
+    task_id = TaskId(tx.new_id("task"))
+    context_id = ContextId(message.context_id or tx.new_id("ctx"))
+    decision = tx.authorize(
+        Action.TASK_SEND,
+        _agent_asset(agent, send.label),
+        purpose=send.purpose,
+        arguments={
+            "task": task_id,
+            "agent": agent.name,
+            "message_sha256": digest.hex(),
+            "text": rules.text_of(message.parts),
+        },
+        holdable=True,
+    )
+    task = _create(tx, send, agent, reason, task_id, context_id, decision)
+    _mark_sent(tx, message.message_id, message.context_id, digest, task.id)
+    audit.record(
+        tx,
+        "task.held" if decision.held else "task.submitted",
+        queries.asset(task),
+        agent=agent.name,
+        message_sha256=digest.hex(),
+    )
+    log.announce(tx, f"task.{task.state}", task)
+    return task
+
+
+def _create(  # noqa: PLR0913, PLR0917 - what send_message has found out
+    tx: Tx, send: Send, agent: AgentView, reason: str, task_id: TaskId, context_id: ContextId, decision: Decision
+) -> TaskView:
+    message = msgspec.structs.replace(send.message, task_id=task_id, context_id=context_id)
+    state, why = TaskState.SUBMITTED, None
+    if decision.held:
+        assert decision.approval_id is not None
+        state = TaskState.AUTH_REQUIRED
+        why = log.kernel_says(
+            tx, task_id, context_id, "This waits for an operator's answer.", approval=decision.approval_id
+        )
+    task = TaskView(
+        id=task_id,
+        workspace_id=tx.actor.workspace,
+        context_id=context_id,
+        owner=tx.actor.principal,
+        agent_id=agent.id,
+        agent=agent.name,
+        state=state,
+        generation=0,
+        skill=send.skill,
+        purpose=send.purpose,
+        route_reason=reason,
+        label=send.label,
+        approval_id=decision.approval_id,
+        created_at=tx.now,
+        status_at=tx.now,
+        deadline_at=tx.now + DEFAULT_DEADLINE,
+        status_message=why,
+    )
+    task = log.create(tx, task, [log.said(message), log.moved(state, why)])
+    delivery.deliver(tx, task, message, 1, agent.kind, held=decision.held)
+    return task
+
+
+def _continue(tx: Tx, send: Send) -> TaskView:
+    """Add a message to an open task and bring it to the same agent."""
+    message = send.message
+    task = queries.get_task(tx, TaskId(message.task_id))
+    if tx.actor.role is Role.AGENT and task.owner != tx.actor.principal:
+        raise NotFound(f"There is no task {task.id}.", kind_of_object="task", id=task.id)
+    if message.context_id and message.context_id != task.context_id:
+        raise ContextMismatch(
+            f"Task {task.id} belongs to context {task.context_id}, not {message.context_id}.", task=task.id
+        )
+    if send.agent and send.agent not in {task.agent_id, task.agent}:
+        raise NotFound(f"There is no task {task.id}.", kind_of_object="task", id=task.id)
+    digest = rules.digest_message(message)
+    if queries.find_sent(tx, message.message_id, task.id, digest) is not None:
+        return task
+    tx.authorize(Action.TASK_SEND, queries.asset(task), purpose=send.purpose or task.purpose)
+    if not rules.is_open(task.state):
+        raise TaskClosed(f"Task {task.id} is {task.state}.", task=task.id, state=task.state)
+
+    held = task.approval_id is not None  # only an operator's answer ends a hold, never the caller's next message
+    message = msgspec.structs.replace(message, context_id=task.context_id)
+    entries = [log.said(message)]
+    if not held and task.state in {TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED}:
+        entries.append(log.moved(TaskState.SUBMITTED))
+    generation = task.generation + 1
+    task = log.advance(tx, task, entries)
+    delivery.deliver(tx, task, message, generation, registry.get_agent(tx, task.agent_id).kind, held=held)
+    _mark_sent(tx, message.message_id, task.id, digest, task.id)
+    audit.record(tx, "task.message_added", queries.asset(task), message_sha256=digest.hex())
+    log.announce(tx, "task.message_added", task)
+    return task
+
+
+def _route(tx: Tx, send: Send) -> tuple[AgentView, str]:
+    """Return the agent that gets the message, and why."""
+    if send.agent:
+        agent = registry.get_agent(tx, send.agent)
+        _demand_available(agent)
+        return agent, f"named by the caller: {agent.name}"
+    if not send.skill and not send.tags:
+        raise NoRoute("Name an agent, or a skill or tag that an active agent offers.", skill="")
+
+    agents = {
+        agent.id: (agent, liveness)
+        for agent, liveness in registry.find_agents(tx, skill=send.skill or None, tags=send.tags)
+        if agent.kind in _DELIVERABLE
+    }
+    candidates = [
+        rules.Candidate(
+            agent_id=agent.id,
+            name=agent.name,
+            permitted=tx.permits(Action.TASK_SEND, _agent_asset(agent, send.label), purpose=send.purpose),
+            live=liveness is Liveness.LIVE,
+            in_flight=queries.count_in_flight(tx, agent.id),
+        )
+        for agent, liveness in agents.values()
+    ]
+    chosen = rules.choose(candidates)
+    if chosen is None:
+        raise NoRoute(
+            "No active agent that you may use offers this.",
+            skill=send.skill,
+            considered=rules.objections(candidates),
+        )
+    return agents[AgentId(chosen.agent_id)][0], rules.route_reason(chosen, candidates, send.skill, send.tags)
+
+
+def _demand_available(agent: AgentView) -> None:
+    if agent.state is not AgentState.ACTIVE:
+        raise AgentNotAvailable(f"Agent {agent.name} is {agent.state}.", agent=agent.name, state=agent.state)
+    if agent.kind not in _DELIVERABLE:
+        raise AgentNotAvailable(
+            f"Agent {agent.name} is of kind {agent.kind}; this kernel delivers to kinds rest and local.",
+            agent=agent.name,
+            state=agent.state,
+        )
+
+
+def _agent_asset(agent: AgentView, label: Label) -> Asset:
+    return Asset(kind="agent", id=agent.id, agent=agent.id, label=label)
+
+
+def _mark_sent(tx: Tx, message_id: str, scope: str, digest: bytes, task_id: TaskId) -> None:  # noqa: PLR0913, PLR0917 - one row
+    tx.execute(
+        _INSERT_SENT,
+        workspace_id=tx.actor.workspace,
+        owner=tx.actor.principal,
+        message_id=message_id,
+        scope=scope,
+        digest=digest,
+        task_id=task_id,
+        at=to_micros(tx.now),
+    )
+
+
+def read_detail(
+    tx: Tx,
+    task_id: TaskId,
+    *,
+    agent_id: AgentId | None = None,
+    history_length: int | None = None,
+    artifacts: bool = True,
+) -> TaskDetail:
+    """Return a task with its content; who read it is on record before it leaves.
+
+    Raises:
+        NotFound: no task has this id, or the actor may not see it.
+        Denied: policy keeps the content from this actor.
+    """
+    task = read_task(tx, task_id, agent_id=agent_id)
+    return queries.detail(tx, task, history_length=history_length, artifacts=artifacts)
+
+
+def read_task(tx: Tx, task_id: TaskId, *, agent_id: AgentId | None = None) -> TaskView:
+    """Let the actor read a task's content as it is and as it becomes (a stream), and put that on record.
+
+    Raises:
+        NotFound: no task has this id, or the actor may not see it.
+        Denied: policy keeps the content from this actor.
+    """
+    task = queries.get_task(tx, task_id, agent_id=agent_id)
+    decision = tx.authorize(Action.TASK_READ, queries.asset(task), purpose=task.purpose)
+    audit.record(tx, "task.read", queries.asset(task), generation=task.generation, effect=decision.effect)
+    return task
+
+
+def cancel_task(tx: Tx, task_id: TaskId, *, reason: str = "", agent_id: AgentId | None = None) -> TaskView:
+    """End a task before its time; cancelling a cancelled one again changes nothing.
+
+    Raises:
+        NotFound: no task has this id, or the actor may not see it.
+        Denied: policy does not let this actor cancel it.
+        TaskNotCancelable: it has ended otherwise.
+    """
+    task = queries.get_task(tx, task_id, agent_id=agent_id)
+    tx.authorize(Action.TASK_CANCEL, queries.asset(task), purpose=reason)
+    if task.state is TaskState.CANCELED:
+        audit.record(tx, "task.canceled", queries.asset(task), again=True)
+        return task
+    if not rules.is_open(task.state):
+        raise TaskNotCancelable(f"Task {task.id} is {task.state}.", task=task.id, state=task.state)
+    return _end(tx, task, TaskState.CANCELED, reason or "Canceled.")
+
+
+def answer_hold(tx: Tx, approval: ApprovalView) -> None:
+    """Let a held task run, or reject it; governance calls this in the transaction of the answer.
+
+    Safe to repeat: a task that no longer waits for this approval stays as it is.
+    """
+    task = queries.find_task(tx, TaskId(str(approval.arguments["task"])))
+    if task is None or task.approval_id != approval.id or not rules.is_open(task.state):
+        return
+    if approval.state is not ApprovalState.APPROVED:
+        words = "An operator rejected this." if approval.state is ApprovalState.REJECTED else "Nobody answered in time."
+        _end(tx, task, TaskState.REJECTED, f"{words} {approval.note}".strip())
+        return
+    task = log.advance(tx, task, [log.moved(TaskState.SUBMITTED)])
+    delivery.release(tx, task, registry.get_agent(tx, task.agent_id).kind)
+    audit.record(tx, "task.released", queries.asset(task), approval=approval.id)
+    log.announce(tx, "task.submitted", task)
+
+
+def fail_overdue(tx: Tx, *, most: int = 50) -> int:
+    """Fail tasks of the actor's workspace whose deadline has passed; returns how many. Safe to repeat."""
+    rows = tx.execute(_OVERDUE, workspace=tx.actor.workspace, now=to_micros(tx.now), most=most).fetchall()
+    for (task_id,) in rows:
+        task = queries.get_task(tx, TaskId(task_id))
+        _end(tx, task, TaskState.FAILED, "The task's deadline passed.")
+    return len(rows)
+
+
+def _end(tx: Tx, task: TaskView, state: TaskState, words: str) -> TaskView:
+    """Bring a task to a final state from outside its agent, and take back what was on its way."""
+    message = log.kernel_says(tx, task.id, task.context_id, words)
+    task = log.advance(tx, task, [log.moved(state, message)])
+    delivery.withdraw(tx, task)
+    audit.record(tx, f"task.{state}", queries.asset(task))
+    log.announce(tx, f"task.{state}", task)
+    return task
+
+
+

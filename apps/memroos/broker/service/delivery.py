@@ -1,0 +1,111 @@
+"""The outbox: each message to an agent is a delivery row, written with the task."""
+
+from sqlalchemy import bindparam, insert, select, update
+
+from memroos import bus
+from memroos.broker import queries
+from memroos.broker.models import Delivery, TaskEvent
+from memroos.broker.rules import text_of
+from memroos_contracts.broker import Message, TaskEvent as Event, TaskView
+from memroos_contracts.identity import AgentId, DeliveryId, InboxMessageId, TaskId
+from memroos_contracts.registry import AgentKind
+from memroos_kit.clock import to_micros
+from memroos_kit.db import Hot, Tx
+
+TASK_MESSAGE = "task"
+"""The kind of inbox message that carries a task's message."""
+
+_INSERT = Hot(insert(Delivery))
+_FINISH = Hot(update(Delivery).where(Delivery.id == bindparam("delivery")).values(state="done"))
+_FINISH_TASK = Hot(
+    update(Delivery).where(Delivery.task_id == bindparam("task"), Delivery.state != "done").values(state="done")
+)
+_RELEASE = Hot(
+    update(Delivery)
+    .where(Delivery.id == bindparam("delivery"))
+    .values(state=bindparam("to"), inbox_message_id=bindparam("message"), due_at=bindparam("due"))
+)
+_COUNT_RESTART = Hot(
+    update(Delivery)
+    .where(Delivery.channel == "local", Delivery.state == "waiting")
+    .values(attempts=Delivery.attempts + 1)
+)
+_HELD = Hot(
+    select(Delivery.id, Delivery.generation)
+    .where(Delivery.task_id == bindparam("task"), Delivery.state == "held")
+    .order_by(Delivery.id)
+)
+
+
+def deliver(tx: Tx, task: TaskView, message: Message, generation: int, kind: AgentKind, *, held: bool) -> None:
+    """Put a message on its way to the task's agent, or keep it until a human has answered.
+
+    Args:
+        generation: of the event that holds the message.
+        held: whether an approval is pending; `release` sends it later.
+    """
+    inbox = kind is not AgentKind.LOCAL
+    message_id = _into_inbox(tx, task, message, generation) if inbox and not held else None
+    tx.execute(
+        _INSERT,
+        id=tx.new_id("dlv"),
+        task_id=task.id,
+        generation=generation,
+        channel="inbox" if inbox else "local",
+        state="held" if held else "done" if inbox else "waiting",
+        inbox_message_id=message_id,
+        attempts=0,
+        due_at=to_micros(tx.now),
+    )
+
+
+def release(tx: Tx, task: TaskView, kind: AgentKind) -> None:
+    """Send what was kept while a human had to answer, in order."""
+    inbox = kind is not AgentKind.LOCAL
+    for delivery, generation in tx.execute(_HELD, task=task.id).fetchall():
+        message = message_at(tx, task.id, generation)
+        message_id = _into_inbox(tx, task, message, generation) if inbox else None
+        tx.execute(
+            _RELEASE,
+            delivery=delivery,
+            to="done" if inbox else "waiting",
+            message=message_id,
+            due=to_micros(tx.now),
+        )
+
+
+def withdraw(tx: Tx, task: TaskView) -> None:
+    """Take back what the agent has not finished; the task has ended."""
+    tx.execute(_FINISH_TASK, task=task.id)
+    bus.cancel_for_task(tx, task.id)
+
+
+def count_restart(tx: Tx) -> None:
+    """Count a start of the kernel for everything that waits for an agent inside it."""
+    tx.execute(_COUNT_RESTART)
+
+
+def finish(tx: Tx, delivery: DeliveryId) -> None:
+    """A local delivery has been worked off."""
+    tx.execute(_FINISH, delivery=delivery)
+
+
+def message_at(tx: Tx, task_id: TaskId, generation: int) -> Message:
+    """Return the message that an event of the task's log holds."""
+    event = queries.get_event(tx, task_id, generation)
+    assert event.message is not None
+    return event.message
+
+
+def _into_inbox(tx: Tx, task: TaskView, message: Message, generation: int) -> InboxMessageId:
+    sent = bus.post(
+        tx,
+        to=AgentId(task.agent_id),
+        kind=TASK_MESSAGE,
+        body={"task_id": task.id, "generation": generation, "text": text_of(message.parts)},
+        context_id=task.context_id,
+        task_id=task.id,
+        sender=task.owner,
+        label=task.label,
+    )
+    return sent.id

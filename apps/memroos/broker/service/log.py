@@ -1,0 +1,240 @@
+"""The task log: every change is an event with the next generation, in the same transaction as the task's row."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, case, insert, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from memroos import events, memory
+from memroos.broker import rules
+from memroos.broker.models import Task, TaskCount, TaskEvent
+from memroos_contracts.broker import Artifact, EventKind, Message, MessageRole, Part, TaskState, TaskView
+from memroos_contracts.broker import TaskEvent as Event
+from memroos_contracts.identity import TaskId
+from memroos_kit.clock import to_micros
+from memroos_kit.db import Hot, Tx
+
+_INSERT_TASK = Hot(insert(Task))
+_INSERT_EVENT = Hot(insert(TaskEvent))
+_UPDATE_TASK = Hot(
+    update(Task)
+    .where(Task.id == bindparam("task"))
+    .values(
+        state=bindparam("state"),
+        open=bindparam("open"),
+        generation=bindparam("generation"),
+        status_at=bindparam("at"),
+        status_message=bindparam("message"),
+        approval_id=bindparam("approval"),
+    )
+)
+_UPDATE_GENERATION = Hot(
+    update(Task).where(Task.id == bindparam("task")).values(generation=bindparam("generation"))
+)
+_count_up = upsert(TaskCount).values(
+    workspace_id=bindparam("workspace"),
+    owner=bindparam("owner"),
+    agent_id=bindparam("agent"),
+    state=bindparam("state"),
+    tasks=1,
+)
+_COUNT_UP = Hot(
+    _count_up.on_conflict_do_update(
+        index_elements=["workspace_id", "owner", "agent_id", "state"], set_={"tasks": TaskCount.tasks + 1}
+    )
+)
+_COUNT_DOWN = Hot(
+    update(TaskCount)
+    .where(
+        TaskCount.workspace_id == bindparam("workspace"),
+        TaskCount.owner == bindparam("owner"),
+        TaskCount.agent_id == bindparam("agent"),
+        TaskCount.state == bindparam("state"),
+    )
+    .values(tasks=case((TaskCount.tasks > 0, TaskCount.tasks - 1), else_=0))
+)
+
+_encode = msgspec.json.encode
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A change to come: an event that has no generation yet."""
+
+    kind: EventKind
+    state: TaskState | None = None
+    message: Message | None = None
+    artifact: Artifact | None = None
+    append: bool = False
+    last_chunk: bool = False
+
+
+def said(message: Message) -> Entry:
+    """A message joins the history."""
+    return Entry(kind=EventKind.MESSAGE, message=message)
+
+
+def moved(state: TaskState, message: Message | None = None) -> Entry:
+    """The task goes to a state, perhaps with a word of explanation."""
+    return Entry(kind=EventKind.STATUS, state=state, message=message)
+
+
+def produced(artifact: Artifact, *, append: bool, last_chunk: bool) -> Entry:
+    """An artifact, or a piece of one."""
+    return Entry(kind=EventKind.ARTIFACT, artifact=artifact, append=append, last_chunk=last_chunk)
+
+
+def kernel_says(tx: Tx, task_id: TaskId, context_id: str, text: str, **metadata: str) -> Message:
+    """Return a message in which the kernel explains a state."""
+    return Message(
+        message_id=tx.new_id("msg"),
+        role=MessageRole.AGENT,
+        parts=[Part(text=text)],
+        task_id=task_id,
+        context_id=context_id,
+        metadata={"memroos": metadata} if metadata else None,
+    )
+
+
+def create(tx: Tx, task: TaskView, entries: list[Entry]) -> TaskView:
+    """Write a new task with its first events; `task.generation` counts them already."""
+    tx.execute(
+        _INSERT_TASK,
+        id=task.id,
+        workspace_id=task.workspace_id,
+        context_id=task.context_id,
+        owner=task.owner,
+        agent_id=task.agent_id,
+        agent=task.agent,
+        state=task.state.value,
+        open=int(rules.is_open(task.state)),
+        generation=len(entries),
+        skill=task.skill,
+        purpose=task.purpose,
+        route_reason=task.route_reason,
+        label=_encode(task.label).decode(),
+        approval_id=task.approval_id,
+        status_message=_text(task.status_message),
+        created_at=to_micros(task.created_at),
+        status_at=to_micros(task.status_at),
+        deadline_at=None if task.deadline_at is None else to_micros(task.deadline_at),
+    )
+    tx.execute(_COUNT_UP, **_counted(task, task.state))
+    _append(tx, task, 0, entries)
+    return msgspec.structs.replace(task, generation=len(entries))
+
+
+def advance(tx: Tx, task: TaskView, entries: list[Entry], *, keep_approval: bool = False) -> TaskView:
+    """Append events to an open task and move it to the last state among them.
+
+    Args:
+        keep_approval: whether a pending approval stays attached although a state is written.
+    """
+    generation = task.generation + len(entries)
+    statuses = [entry for entry in entries if entry.state is not None]
+    _append(tx, task, task.generation, entries)
+    if not statuses:
+        tx.execute(_UPDATE_GENERATION, task=task.id, generation=generation)
+        return msgspec.structs.replace(task, generation=generation)
+
+    last = statuses[-1]
+    assert last.state is not None
+    after = msgspec.structs.replace(
+        task,
+        state=last.state,
+        generation=generation,
+        status_at=tx.now,
+        status_message=last.message,
+        approval_id=task.approval_id if keep_approval else None,
+    )
+    tx.execute(
+        _UPDATE_TASK,
+        task=task.id,
+        state=after.state.value,
+        open=int(rules.is_open(after.state)),
+        generation=generation,
+        at=to_micros(tx.now),
+        message=_text(last.message),
+        approval=after.approval_id,
+    )
+    if after.state is not task.state:
+        tx.execute(_COUNT_DOWN, **_counted(task, task.state))
+        tx.execute(_COUNT_UP, **_counted(task, after.state))
+    return after
+
+
+def announce(tx: Tx, event: str, task: TaskView) -> None:
+    """Tell everybody who listens to this task that it has changed, and how far its log reaches."""
+    events.publish(
+        tx,
+        event,
+        subject=task.id,
+        data={
+            "task": task.id,
+            "context": task.context_id,
+            "state": task.state.value,
+            "generation": task.generation,
+            "agent": task.agent,
+        },
+        owner=task.owner,
+        agent=task.agent_id,
+    )
+
+
+def _append(tx: Tx, task: TaskView, generation: int, entries: list[Entry]) -> None:
+    rows: list[dict[str, Any]] = []
+    at = to_micros(tx.now)
+    for offset, entry in enumerate(entries, start=1):
+        event = Event(
+            generation=generation + offset,
+            kind=entry.kind,
+            at=tx.now,
+            state=entry.state,
+            message=entry.message,
+            artifact=entry.artifact,
+            append=entry.append,
+            last_chunk=entry.last_chunk,
+        )
+        rows.append(
+            {
+                "task_id": task.id,
+                "generation": event.generation,
+                "kind": event.kind.value,
+                "body": _encode(event).decode(),
+                "at": at,
+            }
+        )
+        _remember(tx, task, entry)
+    tx.execute_many(_INSERT_EVENT, rows=rows)
+
+
+def _remember(tx: Tx, task: TaskView, entry: Entry) -> None:
+    """Keep what was said and produced as an episodic event, searchable at once."""
+    parts = entry.message.parts if entry.message is not None else entry.artifact.parts if entry.artifact else []
+    text = rules.text_of(parts)
+    if not text:
+        return
+    memory.append_event(
+        tx,
+        stream=f"context:{task.context_id}",
+        kind="artifact" if entry.artifact is not None else "message",
+        text=text,
+        owner=task.owner,
+        agent_id=task.agent_id,
+        task_id=task.id,
+        context_id=task.context_id,
+        label=task.label,
+    )
+
+
+def _counted(task: TaskView, state: TaskState) -> dict[str, str]:
+    return {
+        "workspace": task.workspace_id,
+        "owner": task.owner,
+        "agent": task.agent_id,
+        "state": state.value,
+    }
+
+
+def _text(message: Message | None) -> str | None:
+    return None if message is None else _encode(message).decode()
