@@ -48,9 +48,10 @@ is_chosen_python() {
     [ -z "${PYTHON:-}" ] || [ "$("$PYTHON" -V 2>&1)" = "$("$venv/bin/python" -V 2>&1)" ]
 }
 
-# A .venv that can be brought up to date: it works, was made here, and with the Python that is asked for.
+# A .venv that can be brought up to date: whole, made here, and with the Python that is asked for.
 is_usable() {
-    "$venv/bin/python" -m pip --version >/dev/null 2>&1 && is_chosen_python && is_new_enough "$venv/bin/python" \
+    [ ! -f "$venv/.building" ] && "$venv/bin/python" -m pip --version >/dev/null 2>&1 \
+        && is_chosen_python && is_new_enough "$venv/bin/python" \
         && { [ ! -f "$venv/.ready" ] || [ "$(head -n 1 "$venv/.ready")" = "$root" ]; }
 }
 
@@ -76,18 +77,27 @@ except OSError:
 build_venv() {
     if ! is_usable; then
         printf 'Making .venv with %s ...\n' "$("$python" -V 2>&1)" >&2
+        : >"$venv/.building" # stays when we are killed, and then nothing half made is trusted
         rm -f "$venv/.ready" "$venv/pyvenv.cfg"
         rm -rf "${venv:?}/bin" "${venv:?}/lib" "${venv:?}/lib64" "${venv:?}/include"
         "$python" -m venv "$venv" || fail "cannot make .venv (on Debian and Ubuntu: apt install python3-venv)"
     fi
+    : >"$venv/.building"
     rm -f "$venv/.ready"
     state=$(wanted_state) # before installing: an edit meanwhile counts as a change
     printf 'Installing what requirements.lock lists (about a minute the first time) ...\n' >&2
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
         --require-hashes --no-deps -r "$root/requirements.lock" \
-        || fail "cannot install requirements.lock; the reason stands above, the next start goes on from here"
+        || give_up "cannot install requirements.lock; the reason stands above, the next start goes on from here"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
         --no-deps --no-build-isolation --editable "$root" \
-        || fail "cannot install the project into .venv"
+        || give_up "cannot install the project into .venv"
     printf '%s\n' "$state" >"$venv/.ready.$$" && mv -f "$venv/.ready.$$" "$venv/.ready"
+    rm -f "$venv/.building"
+}
+
+# pip undoes what it could not finish, so .venv is whole although something is missing.
+give_up() {
+    rm -f "$venv/.building"
+    fail "$1"
 }

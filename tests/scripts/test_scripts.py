@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +24,7 @@ case $* in
     "-m pip install"*)
         echo "$*" >>"{log}"
         sleep 0.2
+        [ ! -f "{log}.hang" ] || sleep 60
         [ ! -f "{log}.fail" ] || exit 1
         for tool in memroos ruff lint-imports mypy; do
             printf '#!/bin/sh\\necho "%s $* in $PWD"\\n[ ! -f "{log}.%s" ]\\n' "$tool" "$tool" >"${{0%/*}}/$tool"
@@ -60,6 +63,7 @@ class Checkout:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
@@ -165,6 +169,24 @@ def test_a_failed_install_says_so_and_the_next_start_finishes_it(checkout: Check
     assert "memroos" not in failed.stdout
     assert second.returncode == 0
     assert len(checkout.noted()) == 2
+
+
+def test_an_install_that_was_killed_is_not_trusted(checkout: Checkout) -> None:
+    checkout.log.with_name("asked.log.hang").touch()
+    killed = checkout.start("scripts/up")
+    while not checkout.log.exists() or "--require-hashes" not in checkout.log.read_text():
+        assert killed.poll() is None
+        time.sleep(0.01)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate(timeout=30)
+    checkout.log.with_name("asked.log.hang").unlink()
+    checkout.noted()
+
+    second = checkout.run("scripts/up")
+
+    assert second.returncode == 0, second.stderr
+    assert checkout.noted()[0] == "venv"
+    assert checkout.run("scripts/up").stderr == ""
 
 
 def test_two_at_once_install_once(checkout: Checkout) -> None:
