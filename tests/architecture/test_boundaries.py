@@ -68,7 +68,9 @@ NOT_SLICES = ("migrations", "web")  # doors and migrations have modules of their
 LATE_IMPORTS: dict[tuple[str, str], str] = {}
 
 # Files over 500 lines, each with the reason why it is one thing: {path: reason}.
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {
+    "tests/memroos_kit/test_outbound.py": "one guard, and every server that tries to get around it",
+}
 
 BAD_NAMES = re.compile(r"(?:^|_)(?:utils?|helpers?|commons?|managers?|handlers?)(?:$|_)")
 MACHINE_PATH = re.compile(r"/(?:root|work)/|/(?:home|Users)/\w|[A-Z]:\\Users\\")
