@@ -8,7 +8,7 @@ from memroos_kit.sqlite import sqlite3  # isort: skip  # before SQLAlchemy may i
 from memroos_kit.db.base import Base, JsonText, UtcDateTime, append_only, by_value
 from memroos_kit.db.database import Database
 from memroos_kit.db.engine import open_reader, open_writer, storage_error
-from memroos_kit.db.hot import Cursor, Hot
+from memroos_kit.db.hot import Cursor, Hot, insert_by_position
 from memroos_kit.db.ports import FailureRecorder, Journal
 from memroos_kit.db.tx import Read, Tx
 
@@ -25,6 +25,7 @@ __all__ = [
     "UtcDateTime",
     "append_only",
     "by_value",
+    "insert_by_position",
     "open_reader",
     "open_writer",
     "sqlite3",

@@ -8,7 +8,7 @@ four times the work of the statement itself. Values go in as the driver takes th
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from sqlalchemy import Insert
+from sqlalchemy import Insert, Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ClauseElement
 
@@ -60,3 +60,11 @@ class Hot:
     def bind(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Return the parameters with the constants of the statement filled in."""
         return {**self.defaults, **parameters} if self.defaults else parameters
+
+
+def insert_by_position(table: Table) -> str:
+    """Return an INSERT whose values are given by position, in the order of the table's columns.
+
+    For `executemany` with tuples: named parameters cost a third more.
+    """
+    return str(table.insert().compile(dialect=sqlite.dialect(paramstyle="qmark")))
