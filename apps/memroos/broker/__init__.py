@@ -22,10 +22,11 @@ from memroos.broker.queries import (
     detail,
     find_task,
     get_task,
+    list_details,
     list_events,
     list_tasks,
 )
-from memroos.broker.rules import text_of, waits_for_caller
+from memroos.broker.rules import is_final, text_of, waits_for_caller
 from memroos.broker.service import (
     Send,
     add_artifact,
@@ -49,6 +50,6 @@ __all__ = [
     "DDL", "AgentNotAvailable", "BrokenChunk", "ContextMismatch", "EchoAgent", "LocalDeliveries", "NoRoute", "Send",
     "TaskClosed", "TaskFilter", "TaskNotCancelable", "TaskNotLeased", "add_artifact", "answer_hold", "ask_caller",
     "cancel_task", "claim_task", "complete_task", "count_tasks", "detail", "extend_lease", "fail_dead_letters",
-    "fail_overdue", "fail_task", "find_task", "get_task", "list_events", "list_tasks", "read_detail", "read_task",
+    "fail_overdue", "fail_task", "find_task", "get_task", "is_final", "list_details", "list_events", "list_tasks", "read_detail", "read_task",
     "report_progress", "send_message", "sweep", "sweep_step", "text_of", "waits_for_caller",
 ]  # fmt: skip

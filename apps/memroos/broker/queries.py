@@ -135,9 +135,7 @@ def asset(task: TaskView) -> Asset:
     return Asset(kind="task", id=task.id, owner=task.owner, agent=task.agent_id, label=task.label)
 
 
-def list_events(
-    tx: Read, task_id: TaskId, *, after: int = 0, most: int = ALL_EVENTS
-) -> list[words.TaskEvent]:
+def list_events(tx: Read, task_id: TaskId, *, after: int = 0, most: int = ALL_EVENTS) -> list[words.TaskEvent]:
     """Return a task's log after a generation, oldest first. The caller has looked the task up."""
     rows = tx.execute(_EVENTS, task=task_id, after=after, most=most).fetchall()
     return [_decode_event(row[0]) for row in rows]
@@ -148,16 +146,15 @@ def get_event(tx: Read, task_id: TaskId, generation: int) -> words.TaskEvent:
     return list_events(tx, task_id, after=generation - 1, most=1)[0]
 
 
-def detail(
-    tx: Read, task: TaskView, *, history_length: int | None = None, artifacts: bool = True
-) -> TaskDetail:
+def detail(tx: Read, task: TaskView, *, history_length: int | None = None, artifacts: bool = True) -> TaskDetail:
     """Return a task with its content.
 
     Args:
         history_length: at most this many of the newest messages; None for all, 0 for none.
         artifacts: whether to read them.
     """
-    events = list_events(tx, task.id) if artifacts or history_length != 0 else []
+    log = list_events(tx, task.id) if artifacts or history_length != 0 else []
+    events = [event for event in log if event.generation <= task.generation]  # what came since is not of this view
     return TaskDetail(
         task=task,
         history=rules.newest(rules.fold_history(events), history_length),
@@ -186,13 +183,39 @@ def list_tasks(tx: Read, wanted: TaskFilter, *, limit: int, cursor: str | None =
     return Page(tasks, cursors.encode(kind, last.status_at, last.id) if last is not None else None)
 
 
+class DetailPage(msgspec.Struct, frozen=True):
+    """Part of a listing of tasks, with content where it was asked for."""
+
+    items: list[TaskDetail]
+    next_cursor: str | None
+    total: int
+    """How many tasks the listing has in all."""
+
+
+def list_details(
+    tx: Read,
+    wanted: TaskFilter,
+    *,
+    limit: int,
+    cursor: str | None,
+    history_length: int,
+    artifacts: bool,
+) -> DetailPage:
+    """Return tasks with the newest messages and the artifacts, the last changed first, and the total.
+
+    Raises:
+        InvalidCursor: the cursor is of another listing.
+    """
+    page = list_tasks(tx, wanted, limit=limit, cursor=cursor)
+    details = [detail(tx, task, history_length=history_length, artifacts=artifacts) for task in page.items]
+    return DetailPage(details, page.next_cursor, count_tasks(tx, wanted))
+
+
 def count_tasks(tx: Read, wanted: TaskFilter) -> int:
     """Return how many tasks a listing has in all: from the kept totals where they know, else from an index."""
     if wanted.context_id or wanted.changed_since or (tx.actor.role is Role.AGENT and not wanted.owner):
         return int(tx.session.execute(_narrowed(tx.actor, wanted, select(func.count(Task.id)))).scalar_one())
-    statement = select(func.coalesce(func.sum(TaskCount.tasks), 0)).where(
-        TaskCount.workspace_id == tx.actor.workspace
-    )
+    statement = select(func.coalesce(func.sum(TaskCount.tasks), 0)).where(TaskCount.workspace_id == tx.actor.workspace)
     if wanted.owner:
         statement = statement.where(TaskCount.owner == wanted.owner)
     if wanted.agent_id:

@@ -34,6 +34,11 @@ def is_open(state: TaskState) -> bool:
     return state not in FINAL
 
 
+def is_final(state: TaskState) -> bool:
+    """Whether the task has ended."""
+    return state in FINAL
+
+
 def waits_for_caller(state: TaskState) -> bool:
     """Whether a blocking send returns now: the task has ended or needs somebody."""
     return state in FINAL or state in INTERRUPTED

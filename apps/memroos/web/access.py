@@ -10,7 +10,8 @@ from enum import StrEnum
 
 import msgspec
 
-from memroos_contracts.identity import Role
+from memroos_contracts.errors import Denied
+from memroos_contracts.identity import Actor, Role
 
 
 class Reach(StrEnum):
@@ -63,6 +64,29 @@ ROWS: tuple[Row, ...] = (
     # bus
     # memory
     # tasks
+    Row("a2aKernelCard", "GET", "/.well-known/agent-card.json", public=True),
+    Row("a2aAgentCard", "GET", "/a2a/agents/{agent}/.well-known/agent-card.json", _EVERYBODY, object="agent"),
+    Row("a2aSendMessage", "POST", "/a2a/message:send", _CALLERS),
+    Row("a2aSendStreamingMessage", "POST", "/a2a/message:stream", _CALLERS),
+    Row("a2aGetTask", "GET", "/a2a/tasks/{task}", _CALLERS, object="task"),
+    Row("a2aListTasks", "GET", "/a2a/tasks", _CALLERS),
+    Row("a2aCancelTask", "POST", "/a2a/tasks/{task}:cancel", _CALLERS, object="task"),
+    Row("a2aSubscribeToTask", "POST", "/a2a/tasks/{task}:subscribe", _CALLERS, object="task"),
+    Row("a2aGetExtendedAgentCard", "GET", "/a2a/extendedAgentCard", _EVERYBODY),
+    Row("a2aPushNotificationConfigs", "GET", "/a2a/tasks/{task}/pushNotificationConfigs", _CALLERS, object="task"),
+    Row("sendTask", "POST", "/api/tasks", _CALLERS),
+    Row("listTasks", "GET", "/api/tasks", _READERS | _CALLERS),
+    Row("getTask", "GET", "/api/tasks/{task}", _READERS | _CALLERS, object="task"),
+    Row("getTaskContent", "GET", "/api/tasks/{task}/content", _CALLERS | {AUDITOR: WORKSPACE}, object="task"),
+    Row("followTask", "GET", "/api/tasks/{task}/events", _CALLERS, object="task"),
+    Row("cancelTask", "POST", "/api/tasks/{task}/cancel", _CALLERS, object="task"),
+    Row("claimTask", "POST", "/api/tasks/claim", _WORKERS),
+    Row("extendTaskLease", "POST", "/api/tasks/{task}/heartbeat", _WORKERS, object="task"),
+    Row("reportTaskProgress", "POST", "/api/tasks/{task}/progress", _WORKERS, object="task"),
+    Row("addTaskArtifact", "POST", "/api/tasks/{task}/artifact", _WORKERS, object="task"),
+    Row("completeTask", "POST", "/api/tasks/{task}/complete", _WORKERS, object="task"),
+    Row("failTask", "POST", "/api/tasks/{task}/fail", _WORKERS, object="task"),
+    Row("askTaskCaller", "POST", "/api/tasks/{task}/ask", _WORKERS, object="task"),
     # audit and events
 )
 
@@ -79,3 +103,18 @@ def by_operation(rows: Iterable[Row] = ROWS) -> dict[str, Row]:
             raise AccessTableIncomplete(f"two rows in the access table for {row.operation}")
         table[row.operation] = row
     return table
+
+
+_TABLE = by_operation()
+
+
+def demand(operation: str, actor: Actor) -> Row:
+    """Return the row of an operation if the actor's role comes through that door.
+
+    Raises:
+        Denied: it does not.
+    """
+    row = _TABLE[operation]
+    if not row.public and actor.role not in row.roles:
+        raise Denied(f"This is not for the role {actor.role}.", action=operation)
+    return row

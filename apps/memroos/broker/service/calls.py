@@ -225,7 +225,7 @@ def _agent_asset(agent: AgentView, label: Label) -> Asset:
     return Asset(kind="agent", id=agent.id, agent=agent.id, label=label)
 
 
-def _mark_sent(tx: Tx, message_id: str, scope: str, digest: bytes, task_id: TaskId) -> None:  # noqa: PLR0913, PLR0917 - one row
+def _mark_sent(tx: Tx, message_id: str, scope: str, digest: bytes, task_id: TaskId) -> None:
     tx.execute(
         _INSERT_SENT,
         workspace_id=tx.actor.workspace,
@@ -322,6 +322,3 @@ def _end(tx: Tx, task: TaskView, state: TaskState, words: str) -> TaskView:
     audit.record(tx, f"task.{state}", queries.asset(task))
     log.announce(tx, f"task.{state}", task)
     return task
-
-
-

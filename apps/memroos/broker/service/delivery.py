@@ -4,9 +4,9 @@ from sqlalchemy import bindparam, insert, select, update
 
 from memroos import bus
 from memroos.broker import queries
-from memroos.broker.models import Delivery, TaskEvent
+from memroos.broker.models import Delivery
 from memroos.broker.rules import text_of
-from memroos_contracts.broker import Message, TaskEvent as Event, TaskView
+from memroos_contracts.broker import Message, TaskView
 from memroos_contracts.identity import AgentId, DeliveryId, InboxMessageId, TaskId
 from memroos_contracts.registry import AgentKind
 from memroos_kit.clock import to_micros

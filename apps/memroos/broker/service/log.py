@@ -29,9 +29,7 @@ _UPDATE_TASK = Hot(
         approval_id=bindparam("approval"),
     )
 )
-_UPDATE_GENERATION = Hot(
-    update(Task).where(Task.id == bindparam("task")).values(generation=bindparam("generation"))
-)
+_UPDATE_GENERATION = Hot(update(Task).where(Task.id == bindparam("task")).values(generation=bindparam("generation")))
 _count_up = upsert(TaskCount).values(
     workspace_id=bindparam("workspace"),
     owner=bindparam("owner"),

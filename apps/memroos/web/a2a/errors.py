@@ -1,0 +1,83 @@
+"""One table from the broker's errors to the protocol's (A2A 1.0.1, section 3.3.2)."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from a2a.server.jsonrpc_models import JSONRPCError
+from a2a.server.request_handlers import response_helpers
+from a2a.utils import errors as sdk
+
+from memroos import broker
+from memroos_contracts.errors import ErrorKind, MemroosError
+
+
+class PermissionDenied(sdk.A2AError):
+    """Policy does not let the caller do this; the protocol leaves the code to the server."""
+
+
+class ResourceExhausted(sdk.A2AError):
+    """The caller has to slow down."""
+
+
+class Unavailable(sdk.A2AError):
+    """The server cannot take the request now; nothing happened."""
+
+
+_OWN = {
+    PermissionDenied: (-32050, sdk.ErrorMapping(403, "PERMISSION_DENIED", "PERMISSION_DENIED")),
+    ResourceExhausted: (-32051, sdk.ErrorMapping(429, "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED")),
+    Unavailable: (-32052, sdk.ErrorMapping(503, "UNAVAILABLE", "UNAVAILABLE")),
+}
+# The SDK looks errors up by type in these tables; ours join them, so that every binding says them in its own way.
+for _error, (_code, _mapping) in _OWN.items():
+    sdk.JSON_RPC_ERROR_CODE_MAP[_error] = _code
+    sdk.A2A_ERROR_MAPPING[_error] = _mapping
+    sdk.A2A_ERROR_REASONS[_error] = _mapping.reason
+    response_helpers.EXCEPTION_MAP[_error] = JSONRPCError
+
+_BY_TYPE: dict[type[MemroosError], type[sdk.A2AError]] = {
+    broker.TaskClosed: sdk.UnsupportedOperationError,
+    broker.TaskNotCancelable: sdk.TaskNotCancelableError,
+    broker.AgentNotAvailable: sdk.UnsupportedOperationError,
+}
+
+_BY_KIND: dict[ErrorKind, type[sdk.A2AError]] = {
+    ErrorKind.MALFORMED: sdk.InvalidRequestError,
+    ErrorKind.INVALID: sdk.InvalidParamsError,
+    ErrorKind.UNAUTHENTICATED: PermissionDenied,
+    ErrorKind.DENIED: PermissionDenied,
+    ErrorKind.NOT_FOUND: sdk.TaskNotFoundError,
+    ErrorKind.CONFLICT: sdk.UnsupportedOperationError,
+    ErrorKind.GONE: sdk.TaskNotFoundError,
+    ErrorKind.TOO_LARGE: sdk.InvalidRequestError,
+    ErrorKind.LIMITED: ResourceExhausted,
+    ErrorKind.UNAVAILABLE: Unavailable,
+    ErrorKind.STORAGE_FULL: Unavailable,
+}
+
+
+def to_protocol(error: MemroosError) -> sdk.A2AError:
+    """Return the protocol's error for one of ours, with its facts."""
+    kind = _BY_TYPE.get(type(error), _BY_KIND[error.kind])
+    facts: dict[str, Any] = {name: fact for name, fact in error.facts.items() if name != "fields"}
+    fields = error.facts.get("fields")
+    if isinstance(fields, dict):
+        facts["errors"] = [{"field": name, "message": words} for name, words in fields.items()]
+    return kind(message=error.detail, data={**facts, "problem": error.slug()})
+
+
+@contextmanager
+def protocol_errors() -> Iterator[None]:
+    """Say the broker's errors in the protocol's words."""
+    try:
+        yield
+    except MemroosError as error:
+        raise to_protocol(error) from error
+
+
+async def guarded(stream: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """Say the errors of a stream in the protocol's words."""
+    with protocol_errors():
+        async for item in stream:
+            yield item

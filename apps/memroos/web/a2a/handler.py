@@ -1,0 +1,255 @@
+"""Our implementation of the SDK's `RequestHandler`: it translates, and calls the broker's verbs."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from a2a.server.context import ServerCallContext
+from a2a.server.events.event_queue import Event
+from a2a.server.request_handlers.request_handler import RequestHandler
+from a2a.types import a2a_pb2
+from a2a.utils import errors as sdk
+
+from memroos import broker, events, registry
+from memroos.web import access, streams
+from memroos.web.a2a import convert
+from memroos.web.a2a.context import ACTOR, AGENT
+from memroos.web.a2a.errors import protocol_errors, to_protocol
+from memroos.web.streams import Streams
+from memroos_contracts.broker import TaskDetail, TaskView
+from memroos_contracts.errors import InvalidRequest, MemroosError, NotFound
+from memroos_contracts.identity import Actor, AgentId, Role, TaskId
+from memroos_kit.db import Database
+
+SKILL = "memroos.skill"
+TAGS = "memroos.tags"
+PURPOSE = "memroos.purpose"
+"""Keys in a message's metadata by which a caller says what it wants and why."""
+
+PAGE = 50
+PAGE_MAX = 100
+
+
+class BrokerHandler(RequestHandler):
+    """A2A over the broker, for the kernel's own endpoint and for each agent's.
+
+    Args:
+        blocking_s: how long a blocking send waits at the most, in seconds; then it answers with the task as it is.
+        default_agent: who gets a message that names neither agent nor skill; empty for nobody.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        notifier: events.Notifier,
+        streams: Streams,
+        *,
+        blocking_s: float,
+        default_agent: str = "",
+    ) -> None:
+        self._db = db
+        self._notifier = notifier
+        self._streams = streams
+        self._blocking_s = blocking_s
+        self._default_agent = default_agent
+
+    async def on_message_send(
+        self, params: a2a_pb2.SendMessageRequest, context: ServerCallContext
+    ) -> a2a_pb2.Task | a2a_pb2.Message:
+        """Start a task or go on with one; wait for its end unless told not to."""
+        actor = _actor(context, "a2aSendMessage")
+        with protocol_errors():
+            task = await self._send(actor, params, context)
+            if not params.configuration.return_immediately:
+                task = await streams.settled(self._db, self._notifier, actor, task, timeout_s=self._blocking_s)
+            return self._with_content(actor, task, _history_length(params.configuration))
+
+    async def on_message_send_stream(
+        self, params: a2a_pb2.SendMessageRequest, context: ServerCallContext
+    ) -> AsyncGenerator[Event]:
+        """Start a task or go on with one, and show it until it ends or needs the caller."""
+        actor = _actor(context, "a2aSendStreamingMessage")
+        with protocol_errors():
+            task = await self._send(actor, params, context)
+        async for item in self._stream(actor, task, until_input=True):
+            yield item
+
+    async def on_subscribe_to_task(
+        self, params: a2a_pb2.SubscribeToTaskRequest, context: ServerCallContext
+    ) -> AsyncGenerator[Event]:
+        """Show a task as it is, then everything that happens to it."""
+        actor = _actor(context, "a2aSubscribeToTask")
+        with protocol_errors():
+            agent = self._agent(actor, context)
+            task = await self._db.write(actor, broker.read_task, TaskId(params.id), agent_id=agent)
+        if broker.is_final(task.state):
+            raise sdk.UnsupportedOperationError(message=f"Task {task.id} is {task.state}; there is nothing to follow.")
+        async for item in self._stream(actor, task):
+            yield item
+
+    async def on_get_task(self, params: a2a_pb2.GetTaskRequest, context: ServerCallContext) -> a2a_pb2.Task | None:
+        """Return a task with its content."""
+        actor = _actor(context, "a2aGetTask")
+        with protocol_errors():
+            agent = self._agent(actor, context)
+            length = _history_length(params)
+            detail = await self._db.write(
+                actor, broker.read_detail, TaskId(params.id), agent_id=agent, history_length=length
+            )
+            return convert.task_to(detail)
+
+    async def on_list_tasks(
+        self, params: a2a_pb2.ListTasksRequest, context: ServerCallContext
+    ) -> a2a_pb2.ListTasksResponse:
+        """Return the caller's tasks, the last changed first."""
+        actor = _actor(context, "a2aListTasks")
+        size = params.page_size if params.HasField("page_size") else PAGE
+        if not 1 <= size <= PAGE_MAX:
+            raise sdk.InvalidParamsError(
+                message="pageSize must be between 1 and 100.",
+                data={"errors": [{"field": "pageSize", "message": "must be between 1 and 100"}]},
+            )
+        if params.HasField("history_length") and params.history_length < 0:
+            raise sdk.InvalidParamsError(message="historyLength must not be negative.")
+        with protocol_errors():
+            agent = self._agent(actor, context)
+            wanted = broker.TaskFilter(
+                owner="" if actor.role is Role.OPERATOR else actor.principal,
+                agent_id=agent or "",
+                context_id=params.context_id,
+                state=convert.state_from(params.status),
+                changed_since=convert.instant_from(params.status_timestamp_after)
+                if params.HasField("status_timestamp_after")
+                else None,
+            )
+            length = params.history_length if params.HasField("history_length") else 0
+            content = length > 0 or params.include_artifacts
+            page = await (self._db.write if content else self._db.read)(  # content leaves only after it is on record
+                actor,
+                broker.list_details,
+                wanted,
+                limit=size,
+                cursor=params.page_token or None,
+                history_length=length,
+                artifacts=params.include_artifacts,
+            )
+        return a2a_pb2.ListTasksResponse(
+            tasks=[convert.task_to(detail) for detail in page.items],
+            next_page_token=page.next_cursor or "",
+            page_size=size,
+            total_size=page.total,
+        )
+
+    async def on_cancel_task(
+        self, params: a2a_pb2.CancelTaskRequest, context: ServerCallContext
+    ) -> a2a_pb2.Task | None:
+        """End a task before its time."""
+        actor = _actor(context, "a2aCancelTask")
+        with protocol_errors():
+            agent = self._agent(actor, context)
+            task = await self._db.write(actor, broker.cancel_task, TaskId(params.id), agent_id=agent)
+            return self._with_content(actor, task, None)
+
+    async def on_get_extended_agent_card(
+        self, params: a2a_pb2.GetExtendedAgentCardRequest, context: ServerCallContext
+    ) -> a2a_pb2.AgentCard:
+        """Cards say that there is no extended one."""
+        _actor(context, "a2aGetExtendedAgentCard")
+        raise sdk.UnsupportedOperationError(message="This card has no extended form.")
+
+    async def on_create_task_push_notification_config(
+        self, params: a2a_pb2.TaskPushNotificationConfig, context: ServerCallContext
+    ) -> a2a_pb2.TaskPushNotificationConfig:
+        """Cards say that there are no push notifications."""
+        _actor(context, "a2aPushNotificationConfigs")
+        raise sdk.PushNotificationNotSupportedError
+
+    async def on_get_task_push_notification_config(
+        self, params: a2a_pb2.GetTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> a2a_pb2.TaskPushNotificationConfig:
+        """Cards say that there are no push notifications."""
+        _actor(context, "a2aPushNotificationConfigs")
+        raise sdk.PushNotificationNotSupportedError
+
+    async def on_list_task_push_notification_configs(
+        self, params: a2a_pb2.ListTaskPushNotificationConfigsRequest, context: ServerCallContext
+    ) -> a2a_pb2.ListTaskPushNotificationConfigsResponse:
+        """Cards say that there are no push notifications."""
+        _actor(context, "a2aPushNotificationConfigs")
+        raise sdk.PushNotificationNotSupportedError
+
+    async def on_delete_task_push_notification_config(
+        self, params: a2a_pb2.DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> None:
+        """Cards say that there are no push notifications."""
+        _actor(context, "a2aPushNotificationConfigs")
+        raise sdk.PushNotificationNotSupportedError
+
+    async def _send(self, actor: Actor, params: a2a_pb2.SendMessageRequest, context: ServerCallContext) -> TaskView:
+        message = convert.message_from(params.message)
+        wish = message.metadata or {}
+        skill, tags = str(wish.get(SKILL, "")), _tags(wish.get(TAGS))
+        agent = self._agent(actor, context) or ("" if skill or tags or message.task_id else self._default_agent)
+        send = broker.Send(message=message, agent=agent, skill=skill, tags=tags, purpose=str(wish.get(PURPOSE, "")))
+        return await self._db.write(actor, broker.send_message, send)
+
+    async def _stream(self, actor: Actor, task: TaskView, *, until_input: bool = False) -> AsyncIterator[Event]:
+        """Yield the task, then its events in generation order; nothing twice, nothing left out."""
+        with protocol_errors():
+            yield self._with_content(actor, task, None)
+            if broker.is_final(task.state):
+                return
+            with self._streams.open(actor) as ended:
+                async for event in streams.follow(
+                    self._db,
+                    self._notifier,
+                    actor,
+                    task.id,
+                    after=task.generation,
+                    ended=ended,
+                    until_input=until_input,
+                ):
+                    item = convert.event_to(task.id, task.context_id, event)
+                    if item is not None:
+                        yield item
+
+    def _with_content(self, actor: Actor, task: TaskView, history_length: int | None) -> a2a_pb2.Task:
+        detail: TaskDetail = self._db.read_inline(
+            actor, broker.detail, task, history_length=history_length, artifacts=True
+        )
+        return convert.task_to(detail)
+
+    def _agent(self, actor: Actor, context: ServerCallContext) -> AgentId | None:
+        """Return the agent whose endpoint was called, None at the kernel's own.
+
+        Raises:
+            NotFound: there is no such agent, or the tenant is not the caller's.
+        """
+        if context.tenant and context.tenant != actor.workspace:
+            raise NotFound("There is nothing here.", kind_of_object="tenant", id=context.tenant)
+        name = context.state[AGENT]
+        return self._db.read_inline(actor, registry.find_agent_id, name) if name else None
+
+
+def _actor(context: ServerCallContext, operation: str) -> Actor:
+    """Return the caller, if the access table lets its role use this operation."""
+    actor: Actor = context.state[ACTOR]
+    try:
+        access.demand(operation, actor)
+    except MemroosError as error:
+        raise to_protocol(error) from error
+    return actor
+
+
+def _history_length(holder: a2a_pb2.SendMessageConfiguration | a2a_pb2.GetTaskRequest) -> int | None:
+    if not holder.HasField("history_length"):
+        return None
+    if holder.history_length < 0:
+        raise to_protocol(
+            InvalidRequest("historyLength must not be negative.", fields={"historyLength": "is negative"})
+        )
+    return holder.history_length
+
+
+def _tags(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(str(tag) for tag in value) if isinstance(value, list) else ()

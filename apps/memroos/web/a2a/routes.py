@@ -1,0 +1,59 @@
+"""The Starlette application with the SDK's routes, and the paths under which it is reached."""
+
+from a2a.server.request_handlers.request_handler import RequestHandler
+from a2a.server.routes import create_jsonrpc_routes, create_rest_routes
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from memroos import registry
+from memroos.web import access
+from memroos.web.a2a.cards import Cards
+from memroos.web.a2a.context import ContextBuilder
+from memroos_contracts.identity import Actor
+from memroos_kit.db import Database
+
+PREFIXES = ("/a2a", "/tasks", "/message:send", "/message:stream", "/api/a2a", "/.well-known/agent-card.json")
+"""What belongs to this application; everything else is REST."""
+
+
+def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starlette:
+    """Return the application: the kernel's endpoint at `/a2a`, one per agent at `/a2a/agents/{agent}`.
+
+    At the root there are only aliases: `/api/a2a` (JSON-RPC), `/tasks` and `/message:...` (HTTP+JSON).
+    """
+    builder = ContextBuilder()
+    rest = create_rest_routes(handler, context_builder=builder)
+    # The SDK adds a catch-all `/{tenant}`; it may live below /a2a and nowhere else.
+    plain = [route for route in rest if isinstance(route, Route)]
+    tenants = [route for route in rest if isinstance(route, Mount)]
+
+    def rpc(path: str) -> list[BaseRoute]:
+        return [*create_jsonrpc_routes(handler, path, context_builder=builder)]
+
+    async def kernel_card(request: Request) -> Response:
+        return cards.respond(cards.kernel(), request.headers.get("if-none-match", ""))
+
+    async def agent_card(request: Request) -> Response:
+        actor: Actor = request.scope["actor"]
+        access.demand("a2aAgentCard", actor)
+        agent = await db.read(actor, registry.get_agent, request.path_params["agent"])
+        return cards.respond(cards.agent(agent), request.headers.get("if-none-match", ""))
+
+    agent_routes: list[BaseRoute] = [
+        Route("/.well-known/agent-card.json", agent_card, methods=["GET"]),
+        *rpc("/"),
+        *plain,
+    ]
+    return Starlette(
+        routes=[
+            Route("/.well-known/agent-card.json", kernel_card, methods=["GET"]),
+            *rpc("/api/a2a"),
+            *rpc("/a2a"),
+            *rpc("/a2a/agents/{agent}"),
+            Mount("/a2a/agents/{agent}", routes=agent_routes),
+            Mount("/a2a", routes=[*plain, *tenants]),
+            *plain,
+        ]
+    )
