@@ -213,12 +213,12 @@ class AnswerRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class DecisionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An agent's question: may I do this?"""
 
-    action: Annotated[str, Meta(max_length=100, pattern=r"^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+$")]
+    action: Annotated[str, Meta(max_length=64, pattern=r"^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+$")]
     """What the agent is about to do, as `noun.verb`, such as `file.write`. None of the kernel's own actions."""
     tool: Annotated[str, Meta(min_length=1, max_length=200)]
     """Name of the tool that would do it."""
     arguments: dict[str, Any] = {}
-    """The exact arguments. A permission is for these and no others. They are kept only where a human has to see them."""
+    """The exact arguments: a permission is for these and no others. They are kept only where a human must see them."""
     purpose: Annotated[str, Meta(max_length=2_000)] = ""
     """Why, in a sentence for the human who may be asked."""
     asset: Annotated[str, Meta(max_length=500)] = ""
