@@ -1,0 +1,21 @@
+"""How labels come together."""
+
+from collections.abc import Iterable
+
+from memroos_contracts.governance import INTERNAL, Label, Sensitivity
+
+_RANK = {sensitivity: rank for rank, sensitivity in enumerate(Sensitivity)}
+
+
+def join(labels: Iterable[Label]) -> Label:
+    """Return the label of contents that are seen together: the highest sensitivity and all tags.
+
+    Nothing at all is internal, as content without a label is.
+    """
+    distinct = set(labels)
+    if len(distinct) <= 1:
+        return next(iter(distinct), INTERNAL)
+    return Label(
+        sensitivity=max((label.sensitivity for label in distinct), key=_RANK.__getitem__),
+        tags=frozenset().union(*(label.tags for label in distinct)),
+    )
