@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from memroos_kit import outbound
 from memroos_kit.settings import Secret
 
 OPERATOR_KEY_FILE = "operator.key"
@@ -158,6 +159,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             )
         if self.lease_default_s > self.lease_max_s:
             raise ValueError("MEMROOS_LEASE_DEFAULT_S: it must not be longer than MEMROOS_LEASE_MAX_S")
+        try:
+            outbound.Guard(allow=self.outbound_allow)
+        except ValueError as error:
+            raise ValueError(f"MEMROOS_OUTBOUND_ALLOW: {error}") from error
 
     @property
     def listens_on_loopback(self) -> bool:

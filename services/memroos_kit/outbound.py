@@ -419,7 +419,7 @@ def _parse_entry(text: str) -> _Entry:
     try:
         name, address = _parse_host(host)
     except AddressRefused as error:
-        raise ValueError(f"outbound allow-list: {text!r} is no name, *.suffix, address, network or *") from error
+        raise ValueError(f"{text!r} in the allow-list is no name, *.suffix, address, network or *") from error
     if address is not None:
         return _Entry(network=ipaddress.ip_network(address), port=port)
     return _Entry(suffix=f".{name}", port=port) if suffixed else _Entry(name=name, port=port)

@@ -67,6 +67,12 @@ def test_a_default_lease_longer_than_the_longest_is_refused() -> None:
         load_kernel(LEASE_DEFAULT_S="600", LEASE_MAX_S="60")
 
 
+def test_an_allow_list_that_says_nothing_clear_is_refused() -> None:
+    assert load_kernel(OUTBOUND_ALLOW="*.ts.net, 100.64.0.0/10").outbound_allow == ("*.ts.net", "100.64.0.0/10")
+    with pytest.raises(SettingsError, match=r"MEMROOS_OUTBOUND_ALLOW: '10.0.0.1/8' in the allow-list"):
+        load_kernel(OUTBOUND_ALLOW="10.0.0.1/8")
+
+
 @pytest.mark.parametrize("url", ["ftp://x", "https://", "https://u:p@x", "https://x?q", "agents.example"])
 def test_a_public_url_that_is_no_web_address_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="MEMROOS_PUBLIC_URL"):
