@@ -6,6 +6,14 @@ changed, missing or reordered event is found by whoever holds a head and the pub
 """
 
 from memroos.audit.errors import LedgerDamaged, LedgerKeyInvalid, LedgerUnreadable, NoSuchTreeSize, NotSealedYet
+from memroos.audit.queries import (
+    get_audit_event,
+    get_head,
+    list_audit_events,
+    list_by_decision,
+    prove_consistency,
+    prove_inclusion,
+)
 from memroos.audit.rules.body import digest
 from memroos.audit.rules.note import Signer, Verifier
 from memroos.audit.service import (
@@ -14,16 +22,26 @@ from memroos.audit.service import (
     FailureRecorder,
     Ledger,
     ensure_signer,
+    read_verifier,
     record,
     record_decision,
     seal,
 )
+from memroos.audit.verification import verify
 
 __all__ = [
     "record",
     "record_decision",
     "digest",
     "seal",
+    "list_audit_events",
+    "get_audit_event",
+    "list_by_decision",
+    "get_head",
+    "prove_inclusion",
+    "prove_consistency",
+    "verify",
+    "read_verifier",
     "Ledger",
     "FailureRecorder",
     "Signer",

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import bindparam, func, select
 
 from memroos.audit.errors import LedgerDamaged, LedgerKeyInvalid
-from memroos.audit.models import audit_event, audit_head, audit_node
+from memroos.audit.models import audit_event, audit_head
 from memroos.audit.rules import tree
 from memroos.audit.rules.body import (
     LONGEST_TEXT,
@@ -39,8 +39,11 @@ _NOTHING = Asset(kind="", id="")
 
 _log = structlog.get_logger(__name__)
 
-Entry = tuple[str, int, str, str, str, str, str, str | None, str, str, bytes]
-"""An event's row without its sequence number."""
+Row = tuple[str, int, str, str, str, str, str, str | None, str, str]
+"""An event's columns between its sequence number and its hashes."""
+
+Entry = tuple[Row, bytes]
+"""An event that waits for the end of its batch: the row and the hash of its leaf."""
 
 
 class _Seal:
@@ -117,20 +120,20 @@ def _append(  # noqa: PLR0913, PLR0917 - the parts of a row
     actor, at = tx.actor, to_micros(tx.now)
     body = encode(
         Body(
-            action=action,
-            actor=actor_part(actor),
-            asset=asset_part(asset),
-            at=at,
-            decision=decision_id,
-            facts=facts,
-            id=event_id,
-            kind=kind,
-            outcome=outcome,
-            v=VERSION,
-            workspace=actor.workspace,
+            action,
+            actor_part(actor),
+            asset_part(asset),
+            at,
+            decision_id,
+            facts,
+            event_id,
+            kind,
+            outcome,
+            VERSION,
+            actor.workspace,
         )
     )
-    entry: Entry = (
+    row: Row = (
         event_id,
         at,
         actor.workspace,
@@ -141,9 +144,8 @@ def _append(  # noqa: PLR0913, PLR0917 - the parts of a row
         decision_id,
         str(outcome),
         body.decode(),
-        tree.hash_leaf(body),
     )
-    tx.journal(Ledger.name).append(entry)
+    tx.journal(Ledger.name).append((row, tree.hash_leaf(body)))
 
 
 def seal(tx: Tx) -> None:
@@ -184,13 +186,9 @@ def _denied_action(error: BaseException) -> str:
 # -- the journal ---------------------------------------------------------------------------------------------------
 
 _INSERT_EVENT = insert_by_position(audit_event)
-_INSERT_NODE = insert_by_position(audit_node)
 _INSERT_HEAD = insert_by_position(audit_head)
 _LAST_SEQ = Hot(select(func.coalesce(func.max(audit_event.c.seq), 0)))
-_LEAF = Hot(select(audit_event.c.leaf).where(audit_event.c.seq == bindparam("seq")))
-_NODE = Hot(
-    select(audit_node.c.hash).where(audit_node.c.level == bindparam("level"), audit_node.c.idx == bindparam("idx"))
-)
+_HASHES = Hot(select(audit_event.c.hashes).where(audit_event.c.seq == bindparam("seq")))
 _LAST_HEAD = Hot(select(audit_head.c.size, audit_head.c.root).order_by(audit_head.c.size.desc()).limit(1))
 
 
@@ -257,20 +255,22 @@ class Ledger:
         state = self._state or _load(cursor)
         events = [entry for entry in entries if entry is not _SEAL]
         size, sealed, frontier, notes = state.size, state.sealed, state.frontier.copy(), list[str]()
-        nodes: list[tree.Node] = []
+        hashes: list[bytes] = []
         start = 0
         while start < len(events):
             end = min(len(events), start + max(1, sealed + self._seal_every - size))
-            nodes += tree.append(frontier, size, [entry[10] for entry in events[start:end]])
+            hashes += tree.append(frontier, size, [leaf for _, leaf in events[start:end]])
             size += end - start
             start = end
             if size - sealed >= self._seal_every:
                 notes.append(self._sign(cursor, size, frontier))
                 sealed = size
         if events:
-            numbered = [(seq, *entry) for seq, entry in enumerate(events, state.size + 1)]
-            cursor.executemany(_INSERT_EVENT, numbered)
-            cursor.executemany(_INSERT_NODE, nodes)
+            first = state.size + 1
+            cursor.executemany(
+                _INSERT_EVENT,
+                [(seq, *row, of) for seq, ((row, _), of) in enumerate(zip(events, hashes, strict=True), first)],
+            )
         if len(events) < len(entries) and size > sealed:
             notes.append(self._sign(cursor, size, frontier))
             sealed = size
@@ -314,11 +314,14 @@ def _load(cursor: Cursor) -> _State:
         raise LedgerDamaged(f"The last signed head covers {sealed} events, but there are only {size}.")
 
     def look_up(level: int, index: int) -> bytes:
-        statement, where = (_NODE, {"level": level, "idx": index}) if level else (_LEAF, {"seq": index + 1})
-        row = cursor.execute(statement.sql, statement.bind(where)).fetchone()
-        if row is None:
-            raise LedgerDamaged(f"The tree over {size} events is not whole: node {index} of level {level} is missing.")
-        return bytes(row[0])
+        home = tree.home_of(level, index)
+        row = cursor.execute(_HASHES.sql, _HASHES.bind({"seq": home})).fetchone()
+        found = b"" if row is None else tree.pick(row[0], level)
+        if len(found) != tree.HASH_BYTES:
+            raise LedgerDamaged(
+                f"The tree over {size} events is not whole: event {home} lacks the hash of level {level}."
+            )
+        return found
 
     if tree.root_of(tree.load_frontier(sealed, look_up), sealed) != root:
         raise LedgerDamaged(f"The tree over the first {sealed} events is not the one that was signed.")

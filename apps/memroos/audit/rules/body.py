@@ -73,24 +73,22 @@ def check_facts(facts: Mapping[str, object]) -> None:
     for name, value in facts.items():
         if not name.isascii():
             raise ValueError(f"the fact {name!r} of an audit event is not named in ASCII")
-        if isinstance(value, list | tuple):
-            for part in value:
-                if not isinstance(part, str):
-                    raise ValueError(f"the fact {name!r} of an audit event is a list of something else than text")
-                _check(name, part)
-        else:
-            _check(name, value)
+        fault = _fault_of(value)
+        if fault:
+            raise ValueError(f"the fact {name!r} of an audit event {fault}")
 
 
-def _check(name: str, value: object) -> None:
+def _fault_of(value: object) -> str:
     if isinstance(value, str):
-        if len(value) > LONGEST_TEXT:
-            raise ValueError(f"the fact {name!r} of an audit event is too long; record its digest")
-    elif isinstance(value, int):
-        if not -LARGEST_INT <= value <= LARGEST_INT:
-            raise ValueError(f"the fact {name!r} of an audit event is a number beyond 2**53; record it as text")
-    elif value is not None:
-        raise ValueError(f"the fact {name!r} of an audit event is a {type(value).__name__}; see `Fact`")
+        return "" if len(value) <= LONGEST_TEXT else "is too long; record its digest"
+    if isinstance(value, int):
+        return "" if -LARGEST_INT <= value <= LARGEST_INT else "is a number beyond 2**53; record it as text"
+    if isinstance(value, list):
+        faults = ("is a list of something else than text" if not isinstance(v, str) else _fault_of(v) for v in value)
+        return next(filter(None, faults), "")
+    return (
+        "" if value is None else f"is a {type(value).__name__}: neither text, a whole number, a truth value nor a list"
+    )
 
 
 def actor_part(actor: Actor) -> ActorPart:

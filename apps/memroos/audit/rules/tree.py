@@ -2,7 +2,8 @@
 
 The tree of `size` leaves is kept as its frontier: for each bit that is set in `size`, the hash of the complete subtree
 of that level. Level 0 is a leaf, level `k` covers `2**k` leaves; a node is named by its level and its index among the
-nodes of that level.
+nodes of that level. Node `index` of level `level` becomes complete with leaf number `(index + 1) << level` and is
+stored with that leaf: so each leaf carries its own hash and those of the subtrees that it completes, lowest first.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,8 +14,7 @@ LEVELS = 64
 
 EMPTY_ROOT = sha256().digest()
 
-Node = tuple[int, int, bytes]
-"""Level, index, hash."""
+HASH_BYTES = 32
 
 NodeLookup = Callable[[int, int], bytes]
 """Returns the hash of a complete subtree by level and index; level 0 are the leaves."""
@@ -30,25 +30,36 @@ def hash_children(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
-def append(frontier: list[bytes], size: int, leaves: Iterable[bytes]) -> list[Node]:
-    """Append leaves to a frontier in place and return the nodes that became complete, children before parents.
+def append(frontier: list[bytes], size: int, leaves: Iterable[bytes]) -> list[bytes]:
+    """Append leaves to a frontier in place and return for each its hash followed by those of the subtrees it completes.
 
     Args:
         frontier: `LEVELS` entries; those of bits that are not set in `size` are ignored.
         size: how many leaves the frontier covers before.
         leaves: hashes of the new leaves.
     """
-    nodes: list[Node] = []
+    completed: list[bytes] = []
     for leaf in leaves:
-        level, index, node = 0, size, leaf
-        while index & 1:
+        level, rest, node, hashes = 0, size, leaf, leaf
+        while rest & 1:
             node = sha256(b"\x01" + frontier[level] + node).digest()
+            hashes += node
             level += 1
-            index >>= 1
-            nodes.append((level, index, node))
+            rest >>= 1
         frontier[level] = node
+        completed.append(hashes)
         size += 1
-    return nodes
+    return completed
+
+
+def home_of(level: int, index: int) -> int:
+    """Return the number, from 1, of the leaf that completes a node."""
+    return index + 1 << level
+
+
+def pick(hashes: bytes, level: int) -> bytes:
+    """Return the hash of a level from those that a leaf completes; empty where it completes none."""
+    return hashes[level * HASH_BYTES : (level + 1) * HASH_BYTES]
 
 
 def peaks(size: int) -> list[tuple[int, int]]:
@@ -144,13 +155,8 @@ def includes(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: by
     for sibling in path:
         if last == 0:
             return False
-        if at & 1 or at == last:
-            node = hash_children(sibling, node)
-            while at and not at & 1:
-                at, last = at >> 1, last >> 1
-        else:
-            node = hash_children(node, sibling)
-        at, last = at >> 1, last >> 1
+        at, last, left = _climb(at, last)
+        node = hash_children(sibling, node) if left else hash_children(node, sibling)
     return last == 0 and node == root
 
 
@@ -160,11 +166,9 @@ def extends(first: int, second: int, path: Sequence[bytes], *, first_root: bytes
         return not path and first_root == second_root
     if first == 0:
         return not path and first_root == EMPTY_ROOT
-    if first > second or first < 0:
-        return False
     # Where the older tree is complete, its root is itself the first node of the proof.
     nodes = [first_root, *path] if first & (first - 1) == 0 else list(path)
-    if not nodes:
+    if not 0 < first < second or not nodes:
         return False
     at, last = first - 1, second - 1
     while at & 1:
@@ -173,11 +177,17 @@ def extends(first: int, second: int, path: Sequence[bytes], *, first_root: bytes
     for sibling in nodes[1:]:
         if last == 0:
             return False
-        if at & 1 or at == last:
-            older, newer = hash_children(sibling, older), hash_children(sibling, newer)
-            while at and not at & 1:
-                at, last = at >> 1, last >> 1
-        else:
-            newer = hash_children(newer, sibling)
-        at, last = at >> 1, last >> 1
+        at, last, left = _climb(at, last)
+        if left:
+            older = hash_children(sibling, older)
+        newer = hash_children(sibling, newer) if left else hash_children(newer, sibling)
     return last == 0 and older == first_root and newer == second_root
+
+
+def _climb(at: int, last: int) -> tuple[int, int, bool]:
+    """Go one sibling up a path: return the new place, that of the tree's last node, and whether the sibling is left."""
+    left = bool(at & 1) or at == last
+    if left:
+        while at and not at & 1:
+            at, last = at >> 1, last >> 1
+    return at >> 1, last >> 1, left
