@@ -5,7 +5,7 @@ import secrets
 import struct
 import threading
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from memroos_kit.clock import to_micros
 
@@ -50,3 +50,11 @@ class IdSource:
 def _forty(value: int) -> str:
     """Return the eight digits of 40 bits. Spelled out, because every row, event and audit entry takes an id."""
     return _PAIRS[value >> 30] + _PAIRS[value >> 20 & 1023] + _PAIRS[value >> 10 & 1023] + _PAIRS[value & 1023]
+
+
+_source = IdSource()
+
+
+def new_id(prefix: str) -> str:
+    """Return an id for something outside a unit of work, such as a request; inside one use `tx.new_id`."""
+    return _source.new(prefix, datetime.now(UTC))
