@@ -266,7 +266,7 @@ def restore(
     Raises:
         BackupDamaged: the backup is not what its manifest says.
         RestoreRefused: there are files already and `force` is not set, or the directory cannot be written.
-        LockHeld: the process that uses the directory is running.
+        AlreadyRunning: the process that uses the directory is running.
     """
     with lock:
         manifest = verify(archive, progress=progress)

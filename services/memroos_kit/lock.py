@@ -37,7 +37,7 @@ class Holder(msgspec.Struct, frozen=True):
         )
 
 
-class LockHeld(Exception):
+class AlreadyRunning(Exception):
     """Another process uses these files.
 
     Args:
@@ -58,18 +58,19 @@ class ProcessLock:
     Args:
         path: the lock file; it stays when the lock ends.
         process: what this process is, such as `kernel`.
+        address: where it can be reached, where that is known before.
     """
 
-    def __init__(self, path: Path, *, process: str) -> None:
+    def __init__(self, path: Path, *, process: str, address: str = "") -> None:
         self.path = path
-        self._holder = Holder(process=process, pid=os.getpid(), host=socket.gethostname(), started_at=_now())
+        self._holder = Holder(process, os.getpid(), socket.gethostname(), _now(), address)
         self._file: int | None = None
 
     def acquire(self) -> Self:
         """Take the lock and write down who holds it.
 
         Raises:
-            LockHeld: another process holds it.
+            AlreadyRunning: another process holds it.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)  # not inherited by child processes
@@ -80,7 +81,7 @@ class ProcessLock:
                 time.sleep(_PAUSE_S)
         else:
             os.close(file)
-            raise LockHeld(self.path, _read(self.path))
+            raise AlreadyRunning(self.path, _read(self.path))
         self._file = file
         self._holder = msgspec.structs.replace(self._holder, pid=os.getpid(), started_at=_now())
         self._write()
@@ -113,17 +114,28 @@ class ProcessLock:
         os.ftruncate(self._file, len(content))
 
 
+def hold(path: Path, *, process: str = "", address: str = "") -> ProcessLock:
+    """Return a lock that is taken on entry and given back on exit: `with hold(path, address=url):`.
+
+    Args:
+        path: the lock file.
+        process: what this process is; the file's name without its ending when left out.
+        address: where this process can be reached; `announce` on the lock says it later.
+    """
+    return ProcessLock(path, process=process or path.stem, address=address)
+
+
 def find_holder(path: Path) -> Holder | None:
     """Return the process that holds a lock file now, or None when nobody does.
 
     Raises:
-        LockHeld: somebody holds it who has not yet said who it is.
+        AlreadyRunning: somebody holds it who has not yet said who it is.
     """
     if not is_held(path):
         return None
     holder = _read(path)
     if holder is None:
-        raise LockHeld(path, None)
+        raise AlreadyRunning(path, None)
     return holder
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from memroos_kit import backup
 from memroos_kit.backup import BackupDamaged, BackupFailed, RestoreRefused
-from memroos_kit.lock import LockHeld, ProcessLock
+from memroos_kit.lock import AlreadyRunning, ProcessLock
 from memroos_kit.sqlite import sqlite3
 
 WRITE = """
@@ -215,7 +215,7 @@ def test_a_backup_of_another_format_is_refused(archive: Path) -> None:
 def test_a_restore_onto_a_running_kernel_is_refused(data: Path, archive: Path) -> None:
     with (
         ProcessLock(data / "kernel.lock", process="kernel"),
-        pytest.raises(LockHeld, match="kernel with process id"),
+        pytest.raises(AlreadyRunning, match="kernel with process id"),
     ):
         backup.restore(archive, data, lock=lock_of(data), force=True)
 
@@ -255,7 +255,7 @@ def test_a_process_that_starts_during_a_restore_is_refused(archive: Path, tmp_pa
 
     def start(phase: str, _done: int, _total: int) -> None:
         if phase == "copying" and not refused.is_set():
-            with pytest.raises(LockHeld):
+            with pytest.raises(AlreadyRunning):
                 ProcessLock(new / "kernel.lock", process="kernel").acquire()
             refused.set()
 

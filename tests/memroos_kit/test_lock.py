@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from memroos_kit.lock import LockHeld, ProcessLock, find_holder, is_held
+from memroos_kit.lock import AlreadyRunning, ProcessLock, find_holder, hold, is_held
 
 HOLD = """
 import pathlib, sys, time
@@ -36,7 +36,7 @@ def other(path: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_a_second_process_is_refused_with_the_name_of_the_first(path: Path, other: "subprocess.Popen[str]") -> None:
-    with pytest.raises(LockHeld) as refused:
+    with pytest.raises(AlreadyRunning) as refused:
         ProcessLock(path, process="kernel").acquire()
 
     sentence = str(refused.value)
@@ -80,7 +80,7 @@ def test_a_child_process_does_not_keep_the_lock(path: Path) -> None:
 def test_a_holder_that_has_not_said_who_it_is_is_still_a_holder(path: Path, other: "subprocess.Popen[str]") -> None:
     path.write_text("")
 
-    with pytest.raises(LockHeld, match="just starting"):
+    with pytest.raises(AlreadyRunning, match="just starting"):
         find_holder(path)
 
 
@@ -99,6 +99,14 @@ def test_the_file_and_its_folder_are_their_owners_alone(path: Path) -> None:
     with ProcessLock(path, process="kernel"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_lock_is_named_after_its_file_unless_told_otherwise(path: Path) -> None:
+    with hold(path, address="http://127.0.0.1:7700"):
+        holder = find_holder(path)
+
+    assert holder is not None
+    assert (holder.process, holder.address) == ("kernel", "http://127.0.0.1:7700")
 
 
 def test_no_file_means_no_holder(path: Path) -> None:
