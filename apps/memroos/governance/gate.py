@@ -21,6 +21,9 @@ from memroos_kit.db import Read, Tx
 NO_ID = DecisionId("")
 """Of a decision about a read: it is made, but not recorded."""
 
+REDACTABLE = frozenset({Action.APPROVAL_READ, Action.INBOX_READ, Action.INBOX_RECEIVE})
+"""The actions whose verbs know how to leave content out."""
+
 _NO_WAIT = "It needs approval, and this cannot wait for one."
 _NO_REDACTION = "Only its state may be seen, and this shows its content."
 
@@ -44,7 +47,7 @@ class Gate:
         resumers: Resumers | None = None,
         approval_ttl: timedelta = timedelta(days=1),
         decision_ttl: timedelta = timedelta(hours=1),
-        redactable: frozenset[Action] = frozenset({Action.APPROVAL_READ}),
+        redactable: frozenset[Action] = REDACTABLE,
         cache_size: int = 4096,
     ) -> None:
         self.terms = Terms(

@@ -25,6 +25,7 @@ from memroos_contracts.identity import Role
 
 SHIPPED = "shipped"
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+_STATEMENT = re.compile(r'(?:"(?:\\.|[^"\\])*"|//[^\n]*|[^;"/]|/(?!/))*;')  # a semicolon ends nothing but a policy
 _EFFECTS = {"hold": Effect.HOLD, "redact": Effect.REDACT}
 _ANNOTATIONS = {"id", "effect", "reason"}
 _TYPES = {
@@ -153,9 +154,14 @@ class _Found:
             return []
         if parsed["templates"] or parsed["templateLinks"]:
             self.problems.append(f"{name}: templates have no use here, as policies never see ids")
-        return [loaded for est in parsed["staticPolicies"].values() if (loaded := self._read_policy(name, est, origin))]
+            return []
+        found = [
+            self._read_policy(name, parsed["staticPolicies"][f"policy{n}"], statement, origin)
+            for n, statement in enumerate(_statements(text))
+        ]
+        return [loaded for loaded in found if loaded is not None]
 
-    def _read_policy(self, name: str, est: dict[str, Any], origin: str) -> _Loaded | None:
+    def _read_policy(self, name: str, est: dict[str, Any], text: str, origin: str) -> _Loaded | None:
         annotations: dict[str, str | None] = est.get("annotations", {})
         policy_id = annotations.get("id") or ""
         before = len(self.problems)
@@ -174,7 +180,7 @@ class _Found:
             effect=f"permit with {special}" if special else est["effect"],
             reason=annotations.get("reason") or "",
             origin=origin,
-            text=_text(est),
+            text=text,
         )
         return _Loaded(view=view, effect=effect, est=est)
 
@@ -207,9 +213,9 @@ def _policy_set(policies: Iterable[_Loaded]) -> str:
     return json.dumps({"staticPolicies": static, "templates": {}, "templateLinks": []})
 
 
-def _text(est: dict[str, Any]) -> str:
-    one = {"staticPolicies": {"policy0": est}, "templates": {}, "templateLinks": []}
-    return cedarpy.policies_from_json_str(json.dumps(one)).strip()
+def _statements(text: str) -> list[str]:
+    """Return the policies of a file as they were written, with the comments before them."""
+    return [found.strip() for found in _STATEMENT.findall(text)]
 
 
 def _fits(est: dict[str, Any], principal: str, action: str) -> bool:
