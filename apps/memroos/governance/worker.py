@@ -1,7 +1,5 @@
 """Ends approvals that nobody answered in time, so that who waits for them goes on."""
 
-import asyncio
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
@@ -10,7 +8,9 @@ from memroos.governance import queries, service
 from memroos.governance.gate import Gate
 from memroos_contracts.identity import Actor, ApprovalId, service_actor
 from memroos_kit.db import Database, Read
+from memroos_kit.stopping import Stopping
 
+KERNEL = service_actor("kernel")
 EXPIRE_AT_ONCE = 100
 LONGEST_PAUSE_S = 60.0
 SHORTEST_PAUSE_S = 1.0
@@ -29,14 +29,17 @@ async def expire_due(db: Database, gate: Gate, actor: Actor) -> int:
     return ended
 
 
-async def run(db: Database, gate: Gate, stop: asyncio.Event) -> None:
-    """Expire approvals when they are due, until told to stop."""
-    actor = service_actor("kernel")
+async def run(db: Database, gate: Gate, stop: Stopping) -> None:
+    """Expire approvals when they are due, until the process ends."""
     while not stop.is_set():
-        await expire_due(db, gate, actor)
-        next_due, now = await db.read(actor, _next_due)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause_s(next_due, now, gate.terms.approval_ttl))
+        try:
+            await expire_due(db, gate, KERNEL)
+            next_due, now = await db.read(KERNEL, _next_due)
+            pause = pause_s(next_due, now, gate.terms.approval_ttl)
+        except Exception:  # noqa: BLE001 - the loop outlives a full disk or an overload; the next step tries again
+            _log.exception("approvals not looked at")
+            pause = SHORTEST_PAUSE_S
+        await stop.first(stop.wait(), timeout_s=pause)
 
 
 def pause_s(next_due: datetime | None, now: datetime, approval_ttl: timedelta) -> float:

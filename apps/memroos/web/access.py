@@ -47,6 +47,7 @@ OWN, WORKSPACE = Reach.OWN, Reach.WORKSPACE
 
 _OPERATORS = {OPERATOR: WORKSPACE}
 _READERS = {OPERATOR: WORKSPACE, AUDITOR: WORKSPACE, VIEWER: WORKSPACE}
+_EVIDENCE = {OPERATOR: WORKSPACE, AUDITOR: WORKSPACE}
 _CALLERS = {OPERATOR: WORKSPACE, AGENT: OWN, SERVICE: OWN}
 _WORKERS = {AGENT: OWN}
 _EVERYBODY = {OPERATOR: WORKSPACE, AUDITOR: WORKSPACE, VIEWER: WORKSPACE, AGENT: OWN, SERVICE: OWN}
@@ -61,6 +62,20 @@ ROWS: tuple[Row, ...] = (
     Row("getProblem", "GET", "/problems/{slug}", public=True),
     # registry
     # governance
+    Row("askDecision", "POST", "/api/decisions", {AGENT: OWN, SERVICE: OWN}),
+    Row(
+        "getDecision",
+        "GET",
+        "/api/decisions/{decision}",
+        {OPERATOR: WORKSPACE, AUDITOR: WORKSPACE, AGENT: OWN, SERVICE: OWN},
+        object="decision",
+    ),
+    Row("reportOutcome", "POST", "/api/decisions/{decision}/outcome", {AGENT: OWN, SERVICE: OWN}, object="decision"),
+    Row("listApprovals", "GET", "/api/approvals", _EVERYBODY),
+    Row("getApproval", "GET", "/api/approvals/{approval}", _EVERYBODY, object="approval"),
+    Row("approveRequest", "POST", "/api/approvals/{approval}/approve", _OPERATORS, object="approval"),
+    Row("rejectRequest", "POST", "/api/approvals/{approval}/reject", _OPERATORS, object="approval"),
+    Row("listPolicies", "GET", "/api/policies", {OPERATOR: WORKSPACE, AUDITOR: WORKSPACE}),
     # bus
     # memory
     # tasks
@@ -88,6 +103,15 @@ ROWS: tuple[Row, ...] = (
     Row("failTask", "POST", "/api/tasks/{task}/fail", _WORKERS, object="task"),
     Row("askTaskCaller", "POST", "/api/tasks/{task}/ask", _WORKERS, object="task"),
     # audit and events
+    Row("listAuditEvents", "GET", "/api/audit", _EVIDENCE),
+    Row("getAuditHead", "GET", "/api/audit/head", _READERS),
+    Row("getAuditKey", "GET", "/api/audit/key", _READERS),
+    Row("proveAuditInclusion", "GET", "/api/audit/proofs/inclusion", _EVIDENCE),
+    Row("proveAuditConsistency", "GET", "/api/audit/proofs/consistency", _EVIDENCE),
+    Row("listAuditByDecision", "GET", "/api/audit/decisions/{decision}", _EVIDENCE),
+    Row("getAuditEvent", "GET", "/api/audit/{event}", _EVIDENCE, object="audit_event"),
+    Row("streamEvents", "GET", "/api/events", _EVERYBODY),
+    Row("listEvents", "GET", "/api/events/log", _EVERYBODY),
 )
 
 
@@ -108,13 +132,32 @@ def by_operation(rows: Iterable[Row] = ROWS) -> dict[str, Row]:
 _TABLE = by_operation()
 
 
+def row(operation: str) -> Row:
+    """Return the row of an operation."""
+    return _TABLE[operation]
+
+
 def demand(operation: str, actor: Actor) -> Row:
     """Return the row of an operation if the actor's role comes through that door.
 
     Raises:
         Denied: it does not.
     """
-    row = _TABLE[operation]
-    if not row.public and actor.role not in row.roles:
+    found = row(operation)
+    if not found.public and actor.role not in found.roles:
         raise Denied(f"This is not for the role {actor.role}.", action=operation)
-    return row
+    return found
+
+
+def demand_complete(operations: Iterable[str]) -> None:
+    """Stop the start unless the table and what is served agree.
+
+    Raises:
+        AccessTableIncomplete: a route has no row, or a row no route.
+    """
+    served = set(operations)
+    listed = set(_TABLE)
+    if served != listed:
+        raise AccessTableIncomplete(
+            f"without a row: {sorted(served - listed)}; without a route: {sorted(listed - served)}"
+        )

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,9 +12,11 @@ from tests.memroos.governance.looking import approvals_of, events_of
 
 from memroos import events, governance
 from memroos.governance import Gate, worker
+from memroos_contracts.errors import StorageFailed
 from memroos_contracts.governance import Action, ApprovalState, ApprovalView, Asset, DecisionRequest, Label, Sensitivity
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database, Tx
+from memroos_kit.stopping import Stopping
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RESTRICTED = Asset("agent", "agt_2", agent=OTHER_AGENT.id, label=Label(Sensitivity.RESTRICTED))
@@ -58,7 +61,36 @@ def test_the_loop_ends_approvals_and_stops_when_told(
 
     async def live() -> None:
         notifier.attach(asyncio.get_running_loop())
-        stop = asyncio.Event()
+        stop = Stopping()
+        with notifier.listen(decision.id) as listener:
+            async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+                tasks.create_task(worker.run(db, gate, stop))
+                assert await listener.next() is not None
+                stop.set()
+
+    asyncio.run(live())
+
+    assert approvals_of(db)[0].state is ApprovalState.EXPIRED
+
+
+def test_the_loop_outlives_a_failing_store(
+    db: Database, gate: Gate, notifier: events.Notifier, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = db.write_now(AGENT, governance.ask, DecisionRequest("file.write", "files"), gate=gate)
+    clock.advance(hours=25)
+    monkeypatch.setattr(worker, "SHORTEST_PAUSE_S", 0.01)
+    read, failures = db.read, [StorageFailed(), StorageFailed()]
+
+    async def read_if_it_works(*args: Any, **kwargs: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await read(*args, **kwargs)
+
+    monkeypatch.setattr(db, "read", read_if_it_works)
+
+    async def live() -> None:
+        notifier.attach(asyncio.get_running_loop())
+        stop = Stopping()
         with notifier.listen(decision.id) as listener:
             async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
                 tasks.create_task(worker.run(db, gate, stop))

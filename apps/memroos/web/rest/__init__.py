@@ -1,1 +1,19 @@
 """REST: JSON in, JSON out, one verb for each route."""
+
+from memroos.web.rest.approvals import ApprovalController
+from memroos.web.rest.decisions import DecisionController
+from memroos.web.rest.policies import PolicyController
+from memroos.web.rest.problems import ProblemController
+from memroos.web.rest.tasks import TaskController, WorkController
+
+CONTROLLERS = (
+    ApprovalController,
+    DecisionController,
+    PolicyController,
+    ProblemController,
+    TaskController,
+    WorkController,
+)
+"""Everything that is served, one controller per resource."""
+
+__all__ = ["CONTROLLERS"]
