@@ -14,7 +14,15 @@ from memroos.bus.errors import (
     SenderIsReceiver,
     StaleLease,
 )
-from memroos.bus.queries import inbox_stats, list_dead, list_messages, next_due
+from memroos.bus.queries import (
+    DeadTask,
+    find_lease,
+    inbox_stats,
+    list_dead,
+    list_dead_tasks,
+    list_messages,
+    next_due,
+)
 from memroos.bus.service import (
     Event,
     ack,
@@ -48,6 +56,9 @@ __all__ = [
     "forget_settled",
     "list_messages",
     "list_dead",
+    "list_dead_tasks",
+    "DeadTask",
+    "find_lease",
     "inbox_stats",
     "next_due",
     "subject",

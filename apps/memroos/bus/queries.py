@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, func, literal_column, or_, select, text
+from sqlalchemy import Integer, bindparam, func, literal_column, or_, select, text
 from sqlalchemy.sql.elements import ColumnElement
 
 from memroos.bus.models import HEAD_OF_CONTEXT, READY, InboxDepth, InboxMessage
@@ -62,6 +62,9 @@ _COLUMNS = [getattr(_M, name) for name in Row._fields]
 _row = select(*_COLUMNS)
 _in_workspace = _M.workspace_id == bindparam("workspace")
 
+# Not the bare parameter: SQLite would plan the statement anew for each value of a LIMIT, five times the work.
+_MOST = bindparam("most", type_=Integer) + literal_column("0", Integer)
+
 
 def _is(state: InboxState) -> ColumnElement[bool]:
     """Compare with a constant: a partial index is used only when the statement names the state itself."""
@@ -80,14 +83,14 @@ _ready = (
     .where(_M.agent_id == bindparam("agent"), _in_workspace, text(READY))
     .where(or_(_M.expires_at.is_(None), _M.expires_at > bindparam("now")))
     .order_by(_M.priority.desc(), _M.seq)
-    .limit(bindparam("most"))
+    .limit(_MOST)
 )
 _READY = Hot(_ready)
 _READY_TASKS = Hot(_ready.where(_M.task_id.is_not(None)))
 _READY_OTHERS = Hot(_ready.where(_M.task_id.is_(None)))
 _due = _row.where(_M.due_at.is_not(None), _M.due_at <= bindparam("now"), _in_workspace).order_by(_M.due_at)
-_DUE_OF_AGENT = Hot(_due.where(_M.agent_id == bindparam("agent")).limit(bindparam("most")))
-_DUE = Hot(_due.limit(bindparam("most")))
+_DUE_OF_AGENT = Hot(_due.where(_M.agent_id == bindparam("agent")).limit(_MOST))
+_DUE = Hot(_due.limit(_MOST))
 _DUE_WORKSPACES = Hot(select(_M.workspace_id).distinct().where(_M.due_at.is_not(None), _M.due_at <= bindparam("now")))
 _next_due = select(func.min(_M.due_at)).where(_M.due_at.is_not(None))
 _NEXT_DUE = Hot(_next_due)
@@ -100,7 +103,7 @@ _HEAD_OF_CONTEXT = Hot(
 _OPEN_OF_TASK = Hot(
     _row.where(_M.task_id == bindparam("task"), _in_workspace, _M.settled_at.is_(None), _M.task_id.is_not(None))
 )
-_list = _row.where(_in_workspace, _M.seq < bindparam("before")).order_by(_M.seq.desc()).limit(bindparam("most"))
+_list = _row.where(_in_workspace, _M.seq < bindparam("before")).order_by(_M.seq.desc()).limit(_MOST)
 _list_of_agent = _list.where(_M.agent_id == bindparam("agent"))
 _LIST = Hot(_list_of_agent)
 _LIST_IN_STATE = Hot(_list_of_agent.where(_M.state == bindparam("state")))
@@ -333,3 +336,54 @@ def inbox_stats(tx: Read) -> list[InboxStats]:
         InboxStats(AgentId(agent), queued, leased, dead, _instant(oldest.get(agent)))
         for agent, queued, leased, dead in depths
     ]
+
+
+_LEASE_OF_TASK = Hot(
+    select(_M.id).where(
+        _M.task_id == bindparam("task"),
+        _M.task_id.is_not(None),
+        _M.agent_id == bindparam("agent"),
+        _M.state == bindparam("state"),
+        _M.fencing_token == bindparam("token"),
+        or_(_M.lease_until.is_(None), _M.lease_until > bindparam("now")),
+    )
+)
+_DEAD_TASKS = Hot(
+    select(_M.workspace_id, _M.task_id, _M.reason)
+    .where(_is(InboxState.DEAD), _M.task_id.is_not(None))
+    .order_by(_M.seq.desc())
+    .limit(_MOST)
+)
+
+
+def find_lease(
+    tx: Read, task_id: TaskId, fencing_token: int, *, state: InboxState = InboxState.LEASED
+) -> InboxMessageId | None:
+    """Return the message under which the calling agent holds a task with this token, or None.
+
+    Args:
+        state: `acked` finds the one under which it held the task before.
+    """
+    row = tx.execute(
+        _LEASE_OF_TASK,
+        task=task_id,
+        agent=tx.actor.agent,
+        state=state.value,
+        token=fencing_token,
+        now=to_micros(tx.now),
+    ).fetchone()
+    return None if row is None else InboxMessageId(row[0])
+
+
+class DeadTask(NamedTuple):
+    """A task whose message was offered too often."""
+
+    workspace_id: WorkspaceId
+    task_id: TaskId
+    reason: str
+
+
+def list_dead_tasks(tx: Read, *, most: int) -> list[DeadTask]:
+    """Return the tasks of all workspaces whose message is a dead letter, the newest first; for the kernel."""
+    rows = tx.execute(_DEAD_TASKS, most=most).fetchall()
+    return [DeadTask(WorkspaceId(row[0]), TaskId(row[1]), row[2]) for row in rows]

@@ -16,6 +16,9 @@ QUEUED_MAX = 10_000
 ATTEMPTS_MAX = 5
 """How often a message is handed out before it is dead, when its sender says nothing else."""
 
+SHORTEST_REST = timedelta(milliseconds=20)
+"""Between two chunks of a long recovery, so that others get their turn at the writer."""
+
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 300.0
 
@@ -71,8 +74,8 @@ def holds_lease(
 
 
 def rest_until(due: datetime | None, *, now: datetime, longest: timedelta) -> timedelta:
-    """Return how long to rest until something is due, never longer than `longest`."""
-    return longest if due is None else min(longest, max(due - now, timedelta(0)))
+    """Return how long to rest until something is due, never longer than `longest`, never not at all."""
+    return longest if due is None else min(longest, max(due - now, SHORTEST_REST))
 
 
 def author_agent(sender: str) -> str | None:

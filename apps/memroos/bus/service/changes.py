@@ -12,7 +12,7 @@ from memroos.bus.errors import InboxFull
 from memroos.bus.models import WAITING, InboxDepth, InboxMessage
 from memroos.bus.queries import Row
 from memroos_contracts.bus import InboxState
-from memroos_kit.clock import to_micros
+from memroos_kit.clock import from_micros, to_micros
 from memroos_kit.db import Hot, Tx
 
 
@@ -100,11 +100,10 @@ def subject(agent: str) -> str:
 
 def put_back(tx: Tx, row: Row, *, not_before: datetime | None = None, reason: str) -> Row:
     """Take a leased message back: it is offered again, or it is dead or too late."""
-    message = queries.view(row)
     verdict = rules.decide_return(
         attempts=row.attempts,
         max_attempts=row.max_attempts,
-        expires_at=message.expires_at,
+        expires_at=None if row.expires_at is None else from_micros(row.expires_at),
         now=tx.now,
         not_before=not_before,
         reason=reason,

@@ -18,7 +18,7 @@ from memroos_contracts.bus import InboxMessage as Content
 from memroos_contracts.governance import Action, Effect
 from memroos_contracts.identity import AgentId, InboxMessageId
 from memroos_contracts.labels import join
-from memroos_kit.clock import to_micros
+from memroos_kit.clock import from_micros, to_micros
 from memroos_kit.db import Hot, Tx
 
 _M = InboxMessage
@@ -178,12 +178,11 @@ def _load_to_settle(tx: Tx, message_id: str) -> Row:
 
 
 def _check_held(tx: Tx, row: Row, fencing_token: int) -> None:
-    message = queries.view(row)
     if not rules.holds_lease(
-        state=message.state,
+        state=InboxState(row.state),
         fencing_token=row.fencing_token,
         given=fencing_token,
-        lease_until=message.lease_until,
+        lease_until=None if row.lease_until is None else from_micros(row.lease_until),
         now=tx.now,
     ):
-        raise StaleLease(message=message.id, state=message.state.value)
+        raise StaleLease(message=row.id, state=row.state)

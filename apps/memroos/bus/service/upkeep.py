@@ -28,7 +28,7 @@ _FORGET = Hot(
             select(_M.seq)
             .where(_M.settled_at.is_not(None), _M.settled_at < bindparam("before"))
             .where(_M.state != InboxState.DEAD.value)
-            .limit(bindparam("most"))
+            .limit(FORGET_AT_ONCE)
         )
     )
 )
@@ -83,7 +83,7 @@ def forget_settled(tx: Tx, before: datetime) -> int:
 
     A repeated send finds its first message only as long as that is kept. May be repeated.
     """
-    return tx.execute(_FORGET, before=to_micros(before), most=FORGET_AT_ONCE).rowcount
+    return tx.execute(_FORGET, before=to_micros(before)).rowcount
 
 
 def recover_agent(tx: Tx, agent: AgentId) -> int:
