@@ -7,8 +7,10 @@ changed, missing or reordered event is found by whoever holds a head and the pub
 
 from memroos.audit.errors import LedgerDamaged, LedgerKeyInvalid, LedgerUnreadable, NoSuchTreeSize, NotSealedYet
 from memroos.audit.queries import (
+    AuditFilter,
     get_audit_event,
     get_head,
+    get_key,
     list_audit_events,
     list_by_decision,
     prove_consistency,
@@ -35,6 +37,8 @@ __all__ = [
     "digest",
     "seal",
     "list_audit_events",
+    "AuditFilter",
+    "get_key",
     "get_audit_event",
     "list_by_decision",
     "get_head",

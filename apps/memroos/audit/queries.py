@@ -5,17 +5,20 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import bindparam, select
 
 from memroos.audit.errors import NoSuchTreeSize, NotSealedYet
 from memroos.audit.models import audit_event, audit_head
 from memroos.audit.rules import tree
 from memroos.audit.rules.body import decision_event_id, decode
+from memroos.audit.rules.note import Verifier
 from memroos_contracts.audit import (
     AuditActor,
     AuditAsset,
     AuditEventView,
     AuditHead,
+    AuditKey,
     AuditKind,
     ConsistencyProof,
     InclusionProof,
@@ -54,29 +57,34 @@ _HEAD = Hot(
 )
 
 
-def list_audit_events(  # noqa: PLR0913 - the filters of a listing
-    tx: Read,
-    *,
-    kind: AuditKind | None = None,
-    action: str | None = None,
-    actor: str | None = None,
-    asset: str | None = None,
-    outcome: Outcome | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    after: int | None = None,
-    cursor: str | None = None,
-    limit: int = 50,
+class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events to list; None means any."""
+
+    kind: AuditKind | None = None
+    action: str | None = None
+    """What was asked or happened, exactly."""
+    actor: str | None = None
+    """Who, as a principal: `agent:agt_...`."""
+    asset: str | None = None
+    """On what: `task:task_...`."""
+    outcome: Outcome | None = None
+    since: datetime | None = None
+    """Not before this instant."""
+    until: datetime | None = None
+    """Before this instant."""
+
+
+_ANY = AuditFilter()
+_NEWEST = 2**63 - 1
+
+
+def list_audit_events(
+    tx: Read, wanted: AuditFilter = _ANY, *, after: int | None = None, cursor: str | None = None, limit: int = 50
 ) -> Page[AuditEventView]:
     """Return events of the actor's workspace, newest first.
 
     Args:
-        action: what was asked or happened, exactly.
-        actor: who, as a principal: `agent:agt_...`.
-        asset: on what: `task:task_...`.
-        since: not before this instant.
-        until: before this instant.
-        after: turn the order: oldest first, beginning behind this sequence number; for following the ledger.
+        after: turn the order: oldest first, from behind this sequence number on; for following the ledger.
         cursor: where the page before ended.
         limit: how many at most.
 
@@ -85,25 +93,20 @@ def list_audit_events(  # noqa: PLR0913 - the filters of a listing
         InvalidCursor: the cursor belongs to another listing.
     """
     tx.authorize(Action.AUDIT_READ, LEDGER)
-    wanted: dict[str, Any] = {
-        "kind": kind.value if kind else None,
-        "action": action,
-        "actor": actor,
-        "asset": asset,
-        "outcome": outcome.value if outcome else None,
-        "since": to_micros(since) if since else None,
-        "until": to_micros(until) if until else None,
-    }
-    given = {name: value for name, value in wanted.items() if value is not None}
-    listing = cursors.listing("audit", forward=after is not None, **given)
-    place = after if after is not None else 2**63 - 1
+    given = {name: _stored(value) for name in _CONDITIONS if (value := getattr(wanted, name)) is not None}
+    forward = after is not None
+    listing = cursors.listing("audit", forward=forward, **given)
+    place = _NEWEST if after is None else after
     if cursor is not None:
         (place,) = cursors.decode(listing, cursor)
-    statement = _page(frozenset(given), forward=after is not None)
+    statement = _page(frozenset(given), forward=forward)
     rows = tx.execute(statement, workspace=tx.actor.workspace, place=place, limit=limit + 1, **given).fetchall()
     items = [_view(row) for row in rows[:limit]]
-    more = cursors.encode(listing, items[-1].seq) if len(rows) > limit else None
-    return Page(items, more)
+    return Page(items, cursors.encode(listing, items[-1].seq) if len(rows) > limit else None)
+
+
+def _stored(value: str | datetime) -> str | int:
+    return to_micros(value) if isinstance(value, datetime) else str(value)
 
 
 _CONDITIONS: dict[str, Callable[[], Any]] = {
@@ -164,6 +167,16 @@ def get_head(tx: Read) -> AuditHead:
     """
     tx.authorize(Action.OPERATIONS_READ, LEDGER_HEAD)
     return _load_head(tx)
+
+
+def get_key(tx: Read, verifier: Verifier) -> AuditKey:
+    """Return the public key that the heads are signed with.
+
+    Raises:
+        Denied: the actor may not see how the ledger stands.
+    """
+    tx.authorize(Action.OPERATIONS_READ, LEDGER_HEAD)
+    return AuditKey(origin=verifier.name, verifier=str(verifier))
 
 
 def prove_inclusion(tx: Read, event_id: AuditEventId) -> InclusionProof:

@@ -4,7 +4,22 @@ An event is written in the same transaction as the change it tells of and passed
 reader follows the live tail, and comes back with the offset it saw last.
 """
 
-from memroos.events.rules import Filter
+from memroos.events.queries import Stretch, list_events, read_stretch
+from memroos.events.rules import Filter, frame, position_frame, reset_frame
 from memroos.events.service import Feed, Listener, Log, Notifier, expire, publish
 
-__all__ = ["publish", "Log", "Notifier", "Listener", "Feed", "Filter", "expire"]
+__all__ = [
+    "publish",
+    "expire",
+    "list_events",
+    "read_stretch",
+    "Stretch",
+    "Log",
+    "Notifier",
+    "Listener",
+    "Feed",
+    "Filter",
+    "frame",
+    "position_frame",
+    "reset_frame",
+]

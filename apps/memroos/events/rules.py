@@ -12,8 +12,6 @@ Row = tuple[int, str, int, str, str, str, str, str, str]
 SEES_WORKSPACE = frozenset({Role.OPERATOR, Role.AUDITOR, Role.VIEWER})
 """Roles that see every event of their workspace; the others see what is their own or about them."""
 
-KEEP_ALIVE = b": keep-alive\n\n"
-
 
 class Filter(msgspec.Struct, frozen=True):
     """What a reader wants to see, and may."""
@@ -51,10 +49,11 @@ class Filter(msgspec.Struct, frozen=True):
 
     def takes(self, type_: str) -> bool:
         """Tell whether a type is among those asked for."""
-        return not self.types or any(type_ == wish or type_.startswith(_prefix(wish)) for wish in self.types)
+        return not self.types or any(type_ == wish or type_.startswith(prefix_of(wish)) for wish in self.types)
 
 
-def _prefix(wish: str) -> str:
+def prefix_of(wish: str) -> str:
+    """Return what a type begins with that a wish such as `task` or `task.` stands for."""
     return wish if wish.endswith(".") else f"{wish}."
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, select
 
 from memroos.events.models import event
+from memroos.events.queries import LAST_OFFSET
 from memroos.events.rules import Filter, Row, frame, view
 from memroos_contracts.events import EventView
 from memroos_kit.clock import to_micros
@@ -18,7 +19,6 @@ from memroos_kit.db import Cursor, Hot, Tx, insert_by_position
 
 _encode = msgspec.json.Encoder().encode
 _INSERT = insert_by_position(event)
-_LAST_OFFSET = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
 _OLDEST = Hot(select(event.c.offset, event.c.at).order_by(event.c.offset).limit(bindparam("limit")))
 _DELETE = Hot(delete(event).where(event.c.offset <= bindparam("last")))
 
@@ -212,14 +212,20 @@ class Notifier:
 
     Args:
         queue_size: how many events one slow reader may have waiting.
+
+    Attributes:
+        delivered: how many events were handed to feeds.
+        position: the offset up to which every open feed has been offered everything.
     """
 
     def __init__(self, *, queue_size: int = 1024) -> None:
         self.delivered = 0
+        self.position = 0
         self._queue_size = queue_size
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: dict[str, set[Listener]] = {}
         self._feeds: dict[_Key, dict[Filter, set[Feed]]] = {}
+        self._taps: list[Callable[[str, str], None]] = []
         self._closed = False
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -230,17 +236,20 @@ class Notifier:
         """Deliver a committed batch; called in the writer's thread."""
         loop = self._loop
         # Nobody registered: whoever registers from here on reads what these rows changed.
-        if loop is None or loop.is_closed() or not (self._listeners or self._feeds):
+        if loop is None or loop.is_closed() or not (self._listeners or self._feeds or self._taps):
             return
         loop.call_soon_threadsafe(self.deliver, rows)
 
     def deliver(self, rows: list[Row]) -> None:
         """Hand a batch's events to those who wait for them; on the loop."""
         for row in rows:
+            for tap in self._taps:
+                tap(row[4], row[5])
             for listener in self._listeners.get(row[5], ()):
                 listener.put(row)
             if self._feeds:
                 self._feed(row)
+        self.position = rows[-1][0]
 
     def _feed(self, row: Row) -> None:
         sent: bytes | None = None
@@ -251,6 +260,10 @@ class Notifier:
                     for feed in feeds:
                         feed.put(row[0], sent)
                     self.delivered += len(feeds)
+
+    def tap(self, tap: Callable[[str, str], None]) -> None:
+        """Call a function of this process with the type and subject of every event; it must not fail nor wait."""
+        self._taps.append(tap)
 
     def listen(self, subject: str) -> Listener:
         """Return a doorbell for one subject; enter it before looking at the state."""
@@ -317,7 +330,7 @@ class Log:
         """Number and store a batch's events."""
         newest = self._newest
         if newest is None:
-            known = cursor.execute(_LAST_OFFSET).fetchone()
+            known = cursor.execute(LAST_OFFSET.sql, LAST_OFFSET.bind({})).fetchone()
             newest = known[0] if known else 0
         rows: list[Row] = [(offset, *entry) for offset, entry in enumerate(entries, newest + 1)]
         cursor.executemany(_INSERT, rows)

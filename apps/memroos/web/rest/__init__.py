@@ -3,10 +3,14 @@
 from memroos.web.rest.approvals import ApprovalController
 from memroos.web.rest.decisions import DecisionController
 from memroos.web.rest.policies import PolicyController
+from memroos.web.rest.audit import AuditController
+from memroos.web.rest.events import EventController
 from memroos.web.rest.problems import ProblemController
 from memroos.web.rest.tasks import TaskController, WorkController
 
 CONTROLLERS = (
+    AuditController,
+    EventController,
     ApprovalController,
     DecisionController,
     PolicyController,
