@@ -13,6 +13,7 @@ from memroos_client.sse import ServerSentEvent
 
 T_co = TypeVar("T_co", covariant=True)
 
+Query = Mapping[str, str | list[str]]
 Value = str | int | float | bool | datetime | StrEnum | None
 
 
@@ -23,7 +24,7 @@ class Call(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
     path: str
     returns: Any
     """The type to read the answer as; an empty answer is None."""
-    query: Mapping[str, str] = {}
+    query: Query = {}
     body: Any = None
     headers: Mapping[str, str] = {}
     idempotency_key: str | None = None
@@ -37,7 +38,7 @@ class Stream(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
 
     path: str
     read: Callable[[ServerSentEvent], T_co]
-    query: Mapping[str, str] = {}
+    query: Query = {}
     last_event_id: str = ""
     """Where to go on; empty for the beginning, or for now, as the stream says."""
     ends: Callable[[Any], bool] = lambda _: False
@@ -63,9 +64,13 @@ def path(*parts: str) -> str:
     return "/api/" + "/".join(quote(part, safe="") for part in parts)
 
 
-def query(**values: Value | Sequence[str]) -> dict[str, str]:
-    """Return query parameters; None and empty texts are left out."""
-    return {name: _text(value) for name, value in values.items() if value not in (None, "", ())}
+def query(**values: Value | list[str]) -> dict[str, str | list[str]]:
+    """Return query parameters; None, empty texts and empty lists are left out, a list is said item by item."""
+    return {
+        name: value if isinstance(value, list) else _text(value)
+        for name, value in values.items()
+        if value not in (None, "", [])
+    }
 
 
 def new_key() -> str:
@@ -78,15 +83,11 @@ def with_cursor(call: Call[T_co], cursor: str) -> Call[T_co]:
     return msgspec.structs.replace(call, query={**call.query, "cursor": cursor})
 
 
-def _text(value: Value | Sequence[str]) -> str:
+def _text(value: Value) -> str:
     match value:
         case bool():
             return "true" if value else "false"
         case datetime():
             return value.isoformat()
-        case str() | int() | float():
-            return str(value)
-        case None:
-            return ""
         case _:
-            return ",".join(value)
+            return str(value)

@@ -379,7 +379,7 @@ def test_a_reset_is_an_item_of_its_own(kernel: ScriptedKernel, client: AnyClient
 
     assert first == Reset(oldest=41)
     assert isinstance(second, EventView)
-    assert kernel.requests[0].target == "/api/events?types=task%2Ckey.revoked&subject=task_1"
+    assert kernel.requests[0].target == "/api/events?type=task&type=key.revoked&subject=task_1"
 
 
 def test_a_refused_stream_is_a_problem(kernel: ScriptedKernel, client: AnyClient) -> None:

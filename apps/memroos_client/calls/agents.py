@@ -26,7 +26,7 @@ def listing(
     cursor: str | None = None,
 ) -> Call[Page[AgentView]]:
     """List the agents of the workspace."""
-    wanted = query(state=state, kind=kind, skill=skill, tag=tag, limit=limit, cursor=cursor)
+    wanted = query(agent_state=state, kind=kind, skill=skill, tag=tag, limit=limit, cursor=cursor)
     return Call(method="GET", path=path("agents"), query=wanted, returns=Page[AgentView])
 
 

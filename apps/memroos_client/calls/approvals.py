@@ -9,7 +9,7 @@ def listing(
     *, state: ApprovalState | None = None, limit: int | None = None, cursor: str | None = None
 ) -> Call[Page[ApprovalView]]:
     """List approvals, the newest first."""
-    wanted = query(state=state, limit=limit, cursor=cursor)
+    wanted = query(approval_state=state, limit=limit, cursor=cursor)
     return Call(method="GET", path=path("approvals"), query=wanted, returns=Page[ApprovalView])
 
 

@@ -28,7 +28,7 @@ def listing(  # noqa: PLR0913 - the filters of a listing
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Call[Page[AuditEventView]]:
-    """List events, the newest first.
+    """List events, the newest first; with `after`, oldest first from there on.
 
     Args:
         action: what was asked or happened, exactly.
@@ -37,9 +37,9 @@ def listing(  # noqa: PLR0913 - the filters of a listing
         after: only events behind this place in the ledger.
     """
     wanted = query(
-        kind=kind,
+        event_kind=kind,
         action=action,
-        actor=actor,
+        principal=actor,
         asset=asset,
         outcome=outcome,
         since=since,
@@ -54,6 +54,11 @@ def listing(  # noqa: PLR0913 - the filters of a listing
 def get(event: str) -> Call[AuditEventView]:
     """Get one event."""
     return Call(method="GET", path=path("audit", event), returns=AuditEventView)
+
+
+def by_decision(decision: str) -> Call[Page[AuditEventView]]:
+    """List what was recorded of one decision: itself, then what came of it."""
+    return Call(method="GET", path=path("audit", "decisions", decision), returns=Page[AuditEventView])
 
 
 def head() -> Call[AuditHead]:

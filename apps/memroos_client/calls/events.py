@@ -25,7 +25,7 @@ def follow(*, types: Sequence[str] = (), subject: str = "", after: int | None = 
     """
     return Stream(
         path=path("events"),
-        query=query(types=list(types) or None, subject=subject),
+        query=query(type=list(types), subject=subject),
         last_event_id="" if after is None else str(after),
         read=_read,
     )
@@ -46,5 +46,5 @@ def log(
     cursor: str | None = None,
 ) -> Call[EventLogPage]:
     """Read the log, oldest first."""
-    wanted = query(types=list(types) or None, subject=subject, after=after, limit=limit, cursor=cursor)
+    wanted = query(type=list(types), subject=subject, after=after, limit=limit, cursor=cursor)
     return Call(method="GET", path=path("events", "log"), query=wanted, returns=EventLogPage)
