@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 _ED25519 = b"\x01"
 _SECRET_PREFIX = "PRIVATE+KEY+"  # noqa: S105 - the marker before the secret, as sumdb's note package writes it
-_NOTE = re.compile(r"([^\n]+\n(?:0|[1-9][0-9]*)\n[A-Za-z0-9+/=]+\n)\n((?:\u2014 [^\n]+\n)+)")
+_NOTE = re.compile(r"([^\n]+\n(?:0|[1-9][0-9]*)\n[A-Za-z0-9+/=]+\n)\n((?:\u2014 [^\n]+\n)+)(?=\n|\Z)")
 
 
 class NoteInvalid(ValueError):
@@ -167,5 +167,5 @@ def read_checkpoint(text: str) -> Checkpoint:
 
 
 def find_notes(content: str) -> list[str]:
-    """Return the checkpoints in a file of many; what a torn write left between them is passed over."""
+    """Return the checkpoints in a file of many, each begun with an empty line; what a torn write left is passed over."""
     return ["\n".join(match.groups()) for match in _NOTE.finditer(content)]
