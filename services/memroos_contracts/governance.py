@@ -210,10 +210,13 @@ class AnswerRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why; the requester sees it."""
 
 
+# Patterns end in `(?![\s\S])`, nothing may follow: `$` would let a line break through.
+
+
 class DecisionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An agent's question: may I do this?"""
 
-    action: Annotated[str, Meta(max_length=64, pattern=r"^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+$")]
+    action: Annotated[str, Meta(max_length=64, pattern=r"^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+(?![\s\S])")]
     """What the agent is about to do, as `noun.verb`, such as `file.write`. None of the kernel's own actions."""
     tool: Annotated[str, Meta(min_length=1, max_length=200)]
     """Name of the tool that would do it."""
@@ -238,7 +241,7 @@ class OutcomeReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An agent's report of what came of it."""
 
     outcome: ToolOutcome
-    detail_digest: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
+    detail_digest: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?(?![\s\S])")] = ""
     """SHA-256 over whatever proves it, hex, for instance over the file that was written."""
     note: Annotated[str, Meta(max_length=2_000)] = ""
 
