@@ -1,14 +1,23 @@
 """REST: JSON in, JSON out, one verb for each route."""
 
+from memroos.web.rest.agents import AgentController, CallerController
 from memroos.web.rest.approvals import ApprovalController
-from memroos.web.rest.decisions import DecisionController
-from memroos.web.rest.policies import PolicyController
 from memroos.web.rest.audit import AuditController
+from memroos.web.rest.decisions import DecisionController
 from memroos.web.rest.events import EventController
+from memroos.web.rest.heartbeat import HeartbeatController
+from memroos.web.rest.keys import KeyController
+from memroos.web.rest.policies import PolicyController
 from memroos.web.rest.problems import ProblemController
 from memroos.web.rest.tasks import TaskController, WorkController
+from memroos.web.rest.workspaces import WorkspaceController
 
 CONTROLLERS = (
+    AgentController,
+    CallerController,
+    HeartbeatController,
+    KeyController,
+    WorkspaceController,
     AuditController,
     EventController,
     ApprovalController,
