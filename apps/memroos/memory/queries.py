@@ -1,0 +1,246 @@
+"""Reads: events, and the search for them.
+
+What leaves here has not been decided upon yet: `service` asks policy and records it before content goes out.
+"""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Integer, String, bindparam, column, func, literal_column, or_, select, table, text
+
+from memroos.memory.models import MemoryEvent, MemoryScope
+from memroos.memory.rules import ranking, readers, words
+from memroos_contracts.errors import NotFound
+from memroos_contracts.governance import Label
+from memroos_contracts.identity import WorkspaceId
+from memroos_contracts.memory import (
+    Arm,
+    MemoryEventView,
+    MemoryKind,
+    RecallItem,
+    RecallQuery,
+    RecallRequest,
+    RecallResult,
+)
+from memroos_kit.clock import from_micros, to_micros
+from memroos_kit.db import Hot, Read
+
+CANDIDATES_MAX = 200
+"""Events that are scored for one question; the rarest of its words choose them, then the newest."""
+
+FOUND_BY = (Arm.LEXICAL,)
+MISSING = tuple(arm for arm in Arm if arm not in FOUND_BY)
+
+
+class Row(NamedTuple):
+    """An event's row; instants are microseconds, objects JSON."""
+
+    seq: int
+    id: str
+    workspace_id: str
+    stream: str
+    stream_seq: int
+    kind: str
+    author: str
+    owner: str
+    agent_id: str
+    user_id: str
+    run_id: str
+    task_id: str
+    context_id: str
+    text: str
+    data: str | None
+    source: str | None
+    label: str
+    digest: str
+    created_at: int
+
+
+_E = MemoryEvent
+_index = table("memory_index", column("rowid"))
+_row = select(*(getattr(_E, name) for name in Row._fields))
+_here = _E.workspace_id == bindparam("workspace")
+# Not the bare parameter: SQLite would plan the statement anew for each value of a LIMIT.
+_MOST = bindparam("most", type_=Integer) + literal_column("0", Integer)
+
+
+def _optional(name: str) -> Any:
+    parameter = bindparam(name, type_=String)
+    return or_(parameter.is_(None), getattr(_E, name) == parameter)
+
+
+_visible = or_(
+    bindparam("principal", type_=String).is_(None),
+    _E.author == bindparam("principal"),
+    _E.owner == bindparam("principal"),
+    _E.agent_id == bindparam("agent"),
+)
+_public = or_(bindparam("principal", type_=String).is_not(None), _E.private == literal_column("0"))
+_BY_ID = Hot(_row.where(_E.id == bindparam("id"), _here))
+_STREAM = Hot(
+    _row.where(_here, _E.stream == bindparam("stream"), _E.stream_seq > bindparam("after"), _visible, _public)
+    .order_by(_E.stream_seq)
+    .limit(_MOST)
+)
+_OF_AUTHOR = Hot(
+    _row.where(_here, _E.author == bindparam("author"), _E.seq < bindparam("before"))
+    .order_by(_E.seq.desc())
+    .limit(_MOST)
+)
+_SCOPE = Hot(select(MemoryScope.documents, MemoryScope.words).where(MemoryScope.token == bindparam("token")))
+_HAVING = Hot(text("SELECT count(*) FROM memory_index WHERE memory_index MATCH :match"))
+_CANDIDATES = Hot(
+    _row.where(
+        text("memory_index MATCH :match"),
+        _index.c.rowid == _E.seq,
+        _here,
+        or_(bindparam("kinds", type_=String).is_(None), func.instr(bindparam("kinds"), _E.kind) > 0),
+        *map(_optional, ("stream", "author", "agent_id", "user_id", "run_id", "task_id", "context_id")),
+        or_(bindparam("since").is_(None), _E.created_at >= bindparam("since")),
+        or_(bindparam("until").is_(None), _E.created_at < bindparam("until")),
+    )
+    .order_by(_index.c.rowid.desc())
+    .limit(_MOST)
+)
+_EVENTS = Hot(select(func.count()).select_from(_E))
+
+
+def _object(text: str | None) -> dict[str, Any] | None:
+    return None if text is None else msgspec.json.decode(text, type=dict[str, Any])
+
+
+def view(row: Row) -> MemoryEventView:
+    """Return an event with its content."""
+    return MemoryEventView(
+        id=row.id,
+        workspace_id=WorkspaceId(row.workspace_id),
+        stream=row.stream,
+        stream_seq=row.stream_seq,
+        kind=MemoryKind(row.kind),
+        author=row.author,
+        owner=row.owner,
+        agent_id=row.agent_id,
+        user_id=row.user_id,
+        run_id=row.run_id,
+        task_id=row.task_id,
+        context_id=row.context_id,
+        text=row.text,
+        data=_object(row.data),
+        source=_object(row.source),
+        label=msgspec.json.decode(row.label, type=Label),
+        digest=row.digest,
+        created_at=from_micros(row.created_at),
+    )
+
+
+def load(tx: Read, event_id: str) -> MemoryEventView:
+    """Return an event that this actor may know of.
+
+    Raises:
+        NotFound: no event has this id, or it belongs to others.
+    """
+    found = tx.execute(_BY_ID, id=event_id, workspace=tx.actor.workspace).fetchone()
+    event = None if found is None else view(Row._make(found))
+    if event is None or not readers.can_read(readers.reader_of(tx.actor), event):
+        raise NotFound(kind_of_object="memory", id=event_id)
+    return event
+
+
+def is_known(tx: Read, event_id: str, workspace: str) -> bool:
+    """Answer whether an event is stored."""
+    return tx.execute(_BY_ID, id=event_id, workspace=workspace).fetchone() is not None
+
+
+def list_stream(tx: Read, stream: str, *, after: int, most: int) -> list[MemoryEventView]:
+    """Return a stream's events that this actor may see, from a place on."""
+    reader = readers.reader_of(tx.actor)
+    rows = tx.execute(
+        _STREAM,
+        workspace=tx.actor.workspace,
+        stream=stream,
+        after=after,
+        principal=reader or None,
+        agent=tx.actor.agent,
+        most=most,
+    ).fetchall()
+    return [view(Row._make(row)) for row in rows]
+
+
+def list_of_author(tx: Read, *, before: int, most: int) -> list[tuple[int, MemoryEventView]]:
+    """Return what this actor has written, newest first, each with its place."""
+    rows = tx.execute(
+        _OF_AUTHOR, workspace=tx.actor.workspace, author=tx.actor.principal, before=before, most=most
+    ).fetchall()
+    return [(row[0], view(Row._make(row))) for row in rows]
+
+
+def count_events(tx: Read) -> int:
+    """Return how many events there are, in all workspaces; for a store's health."""
+    return int(tx.execute(_EVENTS).fetchone()[0])
+
+
+def search(tx: Read, query: RecallQuery) -> RecallResult:
+    """Find the events that answer a question best, among those of its reader and by their statistics alone.
+
+    Safe for any text: a question is taken apart into words, and each is looked up as a quoted word.
+    """
+    token = readers.token(query.workspace_id, query.reader)
+    found = tx.execute(_SCOPE, token=token).fetchone()
+    scope = ranking.ScopeStats(*found) if found else ranking.ScopeStats(0, 0)
+    counts = {word: _count(tx, token, word) for word in words.words_to_find(query.request.query)}
+    frequencies = {word: count for word, count in counts.items() if count}
+
+    scored = []
+    for row in _candidates(tx, query, token, frequencies).values():
+        parts = ranking.bm25(words.words_of(row.text), frequencies, scope)
+        scored.append((sum(parts.values()), row, parts))
+    scored.sort(key=lambda item: (-item[0], -item[1].seq))
+    items = [_item(view(row), score, parts) for score, row, parts in scored[: query.request.limit]]
+    return RecallResult(items, FOUND_BY, MISSING, scope.documents)
+
+
+def _item(event: MemoryEventView, score: float, parts: dict[str, float]) -> RecallItem:
+    assert event.text is not None
+    return RecallItem(event, score, words.snippet(event.text, frozenset(parts)), (event.id,), parts)
+
+
+def _match(token: str, word: str) -> str:
+    # Both are letters and digits only, so no quote can end the string.
+    return f'readers : "{token}" AND words : "{word}"'
+
+
+def _count(tx: Read, token: str, word: str) -> int:
+    return int(tx.execute(_HAVING, match=_match(token, word)).fetchone()[0])
+
+
+def _candidates(tx: Read, query: RecallQuery, token: str, frequencies: dict[str, int]) -> dict[int, Row]:
+    """Return the events worth scoring: those with the rarest words first, as these tell most."""
+    filters = _filters(query.request)
+    rows: dict[int, Row] = {}
+    for word in sorted(frequencies, key=lambda word: (frequencies[word], word)):
+        if len(rows) >= CANDIDATES_MAX:
+            break
+        where = {"match": _match(token, word), "workspace": query.workspace_id, "most": CANDIDATES_MAX, **filters}
+        for found in tx.execute(_CANDIDATES, **where).fetchall():
+            rows.setdefault(found[0], Row._make(found))
+    return rows
+
+
+def _filters(request: RecallRequest) -> dict[str, Any]:
+    return {
+        "kinds": ",".join(request.kinds) or None,
+        "stream": request.stream,
+        "author": request.author,
+        "agent_id": request.agent_id,
+        "user_id": request.user_id,
+        "run_id": request.run_id,
+        "task_id": request.task_id,
+        "context_id": request.context_id,
+        "since": _micros(request.since),
+        "until": _micros(request.until),
+    }
+
+
+def _micros(instant: datetime | None) -> int | None:
+    return None if instant is None else to_micros(instant)

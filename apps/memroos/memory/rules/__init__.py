@@ -1,0 +1,1 @@
+"""Pure decisions of memory: who may read, what is a word, what answers best."""

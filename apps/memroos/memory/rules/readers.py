@@ -1,0 +1,42 @@
+"""Who may find a memory.
+
+A memory belongs to its author, to the principal for whom it was made, and to the agent it was addressed to. The people
+who run a workspace find all of it, but what is restricted or secret: that stays with those it belongs to.
+"""
+
+from hashlib import blake2b
+
+from memroos_contracts.governance import Label, Sensitivity
+from memroos_contracts.identity import Actor, Role
+from memroos_contracts.memory import MemoryEventView
+
+EVERYTHING = ""
+"""The reader for whom a workspace's memories are all there, but the private ones."""
+
+
+def is_private(label: Label) -> bool:
+    """Answer whether content with this label stays with those it belongs to."""
+    return label.sensitivity is Sensitivity.RESTRICTED or "secret" in label.tags
+
+
+def readers_of(event: MemoryEventView) -> list[str]:
+    """Return for whom a memory counts: principals, and `EVERYTHING`."""
+    agent = f"{Role.AGENT}:{event.agent_id}" if event.agent_id else ""
+    readers = dict.fromkeys(name for name in (event.author, event.owner, agent) if name)
+    return [*readers, *([] if is_private(event.label) else [EVERYTHING])]
+
+
+def reader_of(actor: Actor) -> str:
+    """Return as whom an actor reads: agents and services as themselves, people and the kernel as the workspace."""
+    own = actor.role is Role.AGENT or (actor.role is Role.SERVICE and actor.id != "kernel")
+    return actor.principal if own else EVERYTHING
+
+
+def can_read(reader: str, event: MemoryEventView) -> bool:
+    """Answer whether a memory exists for a reader who asks for it by id; for people, policy then looks at its label."""
+    return reader == EVERYTHING or reader in readers_of(event)
+
+
+def token(workspace: str, reader: str) -> str:
+    """Return the word under which a reader's memories stand in the index; no other workspace has the same."""
+    return "r" + blake2b(f"{workspace}\0{reader}".encode(), digest_size=10).hexdigest()

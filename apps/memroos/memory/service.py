@@ -1,0 +1,381 @@
+"""Verbs: remember, recall, read.
+
+Events are only ever added. What goes out with content is decided and recorded first.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, func, insert, select, text
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from memroos import audit
+from memroos.memory import queries
+from memroos.memory.errors import NotYourStream
+from memroos.memory.models import MemoryEvent, MemoryScope
+from memroos.memory.rules import readers, words
+from memroos_contracts.errors import InvalidRequest, TooLarge
+from memroos_contracts.governance import INTERNAL, Action, Asset, Effect, Label
+from memroos_contracts.labels import join
+from memroos_contracts.memory import (
+    IngestReport,
+    MemoryEventView,
+    MemoryKind,
+    NewMemory,
+    RecallQuery,
+    RecallRequest,
+    RecallResult,
+)
+from memroos_contracts.pages import Page
+from memroos_kit import cursors
+from memroos_kit.clock import to_micros
+from memroos_kit.db import Hot, Tx
+
+TEXT_BYTES_MAX = 65_536
+"""Longest text of one event; longer things are artifacts, kept by who made them."""
+
+DATA_BYTES_MAX = 65_536
+PAGE = 50
+
+
+class Event(StrEnum):
+    """What happens to memories, in the ledger."""
+
+    WRITTEN = "memory.written"
+    READ = "memory.read"
+    RECALLED = "memory.recalled"
+
+
+_E = MemoryEvent
+_INSERT = Hot(insert(_E), columns=[column.name for column in _E.__table__.columns if column.name != "seq"])
+_LAST_IN_STREAM = Hot(
+    select(func.max(_E.stream_seq)).where(_E.workspace_id == bindparam("workspace"), _E.stream == bindparam("stream"))
+)
+_INDEX = Hot(text("INSERT INTO memory_index (rowid, readers, words) VALUES (:seq, :readers, :words)"))
+_first = upsert(MemoryScope).values(token=bindparam("token"), documents=1, words=bindparam("count"))
+_COUNT = Hot(
+    _first.on_conflict_do_update(
+        index_elements=["token"],
+        set_={"documents": MemoryScope.documents + 1, "words": MemoryScope.words + _first.excluded.words},
+    )
+)
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def append_event(  # noqa: PLR0913 - the words of one event
+    tx: Tx,
+    *,
+    stream: str,
+    kind: MemoryKind | str,
+    text: str,
+    author: str = "",
+    owner: str = "",
+    agent_id: str = "",
+    user_id: str = "",
+    run_id: str = "",
+    task_id: str = "",
+    context_id: str = "",
+    data: dict[str, Any] | None = None,
+    source: dict[str, Any] | None = None,
+    label: Label = INTERNAL,
+) -> MemoryEventView:
+    """Keep an event as a part of another verb, which has decided and records; it is found as soon as that commits.
+
+    A text beyond 64 KiB is cut, and `source` says so.
+
+    Args:
+        author: the principal it comes from; the actor where left out.
+        owner: the principal for whom it was done.
+        agent_id: the agent it was addressed to.
+    """
+    digest = audit.digest(text)
+    if len(text) > TEXT_BYTES_MAX // 4 and len(encoded := text.encode()) > TEXT_BYTES_MAX:
+        text = encoded[:TEXT_BYTES_MAX].decode(errors="ignore")
+        source = {**(source or {}), "cut_from_bytes": len(encoded)}
+    event = MemoryEventView(
+        id=tx.new_id("mem"),
+        workspace_id=tx.actor.workspace,
+        stream=stream,
+        stream_seq=0,
+        kind=MemoryKind(kind),
+        author=author or tx.actor.principal,
+        owner=owner,
+        agent_id=agent_id,
+        user_id=user_id,
+        run_id=run_id,
+        task_id=task_id,
+        context_id=context_id,
+        text=text,
+        data=data,
+        source=source,
+        label=label,
+        digest=digest,
+        created_at=tx.now,
+    )
+    return _add(tx, event)
+
+
+def remember(  # noqa: PLR0913 - the words of one event
+    tx: Tx,
+    *,
+    stream: str,
+    kind: MemoryKind | str,
+    text: str,
+    source: dict[str, Any] | None = None,
+    label: Label = INTERNAL,
+    user_id: str = "",
+    run_id: str = "",
+    task_id: str = "",
+    context_id: str = "",
+    data: dict[str, Any] | None = None,
+) -> MemoryEventView:
+    """Keep something in the actor's own stream; it can be recalled at once.
+
+    Args:
+        stream: the actor's principal, or a part of it such as `agent:agt_01J.../notes`.
+
+    Raises:
+        Denied: policy does not let this actor write memories.
+        InvalidRequest: there is no text.
+        NotYourStream: the stream belongs to somebody else.
+        TooLarge: text or data is larger than 64 KiB.
+    """
+    actor = tx.actor
+    agent = actor.agent or ""
+    asset = Asset(kind="memory", id=stream, owner=actor.principal, agent=agent, label=label)
+    tx.authorize(Action.MEMORY_WRITE, asset)
+    if stream != actor.principal and not stream.startswith(f"{actor.principal}/"):
+        raise NotYourStream(stream=stream)
+    _check_size(text, data, source)
+    event = append_event(
+        tx,
+        stream=stream,
+        kind=kind,
+        text=text,
+        owner=actor.principal,
+        agent_id=agent,
+        user_id=user_id,
+        run_id=run_id,
+        task_id=task_id,
+        context_id=context_id,
+        data=data,
+        source=source,
+        label=label,
+    )
+    audit.record(tx, Event.WRITTEN.value, asset, memory=event.id, kind=event.kind.value, digest=event.digest)
+    return event
+
+
+def remember_receipt(  # noqa: PLR0913 - the words of one receipt
+    tx: Tx,
+    *,
+    stream: str,
+    action: str,
+    outcome: str,
+    text: str,
+    data: dict[str, Any] | None = None,
+    source: dict[str, Any] | None = None,
+    label: Label = INTERNAL,
+    user_id: str = "",
+    run_id: str = "",
+    task_id: str = "",
+    context_id: str = "",
+) -> MemoryEventView:
+    """Keep a receipt of what the actor did.
+
+    Args:
+        action: what was done, such as `file.write`.
+        outcome: how it ended.
+
+    Raises:
+        what `remember` raises, and InvalidRequest without an action.
+    """
+    if not action:
+        raise InvalidRequest("A receipt names the action.", fields={"action": "needed for a receipt"})
+    receipt = {"action": action, "outcome": outcome, **({"details": data} if data else {})}
+    return remember(
+        tx,
+        stream=stream,
+        kind=MemoryKind.RECEIPT,
+        text=text,
+        source=source,
+        label=label,
+        user_id=user_id,
+        run_id=run_id,
+        task_id=task_id,
+        context_id=context_id,
+        data=receipt,
+    )
+
+
+def write_memory(tx: Tx, new: NewMemory) -> MemoryEventView:
+    """Keep a memory or a receipt for the actor, in its own stream or a part of that.
+
+    Raises:
+        what `remember` and `remember_receipt` raise, and InvalidRequest for a kind that only the kernel writes.
+    """
+    stream = f"{tx.actor.principal}/{new.stream}" if new.stream else tx.actor.principal
+    if new.kind is MemoryKind.RECEIPT:
+        return remember_receipt(tx, stream=stream, action=new.action, outcome=new.outcome, text=new.text, **_words(new))
+    if new.kind is not MemoryKind.MEMORY or new.action or new.outcome:
+        fields = {"kind": "memory, or receipt with an action"}
+        raise InvalidRequest("Write a memory, or a receipt of an action.", fields=fields)
+    return remember(tx, stream=stream, kind=new.kind, text=new.text, **_words(new))
+
+
+def _words(new: NewMemory) -> dict[str, Any]:
+    names = ("data", "source", "label", "user_id", "run_id", "task_id", "context_id")
+    return {name: getattr(new, name) for name in names}
+
+
+def _check_size(text: str, *objects: dict[str, Any] | None) -> None:
+    if not text.strip():
+        raise InvalidRequest("A memory needs a text.", fields={"text": "is empty"})
+    if len(text.encode()) > TEXT_BYTES_MAX or any(len(msgspec.json.encode(part)) > DATA_BYTES_MAX for part in objects):
+        raise TooLarge(limit_bytes=TEXT_BYTES_MAX)
+
+
+def ingest(tx: Tx, events: Sequence[MemoryEventView]) -> IngestReport:
+    """Take over events that were recorded elsewhere, in this order; those that are known stay as they are."""
+    stored = 0
+    for event in events:
+        if not queries.is_known(tx, event.id, event.workspace_id):
+            _add(tx, event)
+            stored += 1
+    return IngestReport(stored=stored, known=len(events) - stored)
+
+
+def _add(tx: Tx, event: MemoryEventView) -> MemoryEventView:
+    assert event.text is not None
+    (last,) = tx.execute(_LAST_IN_STREAM, workspace=event.workspace_id, stream=event.stream).fetchone()
+    event = msgspec.structs.replace(event, stream_seq=(last or 0) + 1)
+    columns = msgspec.structs.asdict(event)
+    columns |= {
+        "kind": event.kind.value,
+        "data": _json(event.data),
+        "source": _json(event.source),
+        "label": msgspec.json.encode(event.label, order="sorted").decode(),
+        "private": int(readers.is_private(event.label)),
+        "created_at": to_micros(event.created_at),
+    }
+    seq = tx.execute(_INSERT, **columns).lastrowid
+    found = words.words_of(event.text or "")
+    tokens = [readers.token(event.workspace_id, reader) for reader in readers.readers_of(event)]
+    tx.execute(_INDEX, seq=seq, readers=" ".join(tokens), words=" ".join(found))
+    for token in tokens:
+        tx.execute(_COUNT, token=token, count=len(found))
+    return event
+
+
+def _json(value: dict[str, Any] | None) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def recall(tx: Tx, request: RecallRequest) -> RecallResult:
+    """Find what answers a question among what the actor may see, and record that it was given out.
+
+    Doors search first, in a reader, and then `disclose`, so that a long search holds up no writer.
+
+    Raises:
+        Denied: policy does not let this actor recall this.
+    """
+    return disclose(tx, request, queries.search(tx, question_of(tx, request)))
+
+
+def question_of(tx: Any, request: RecallRequest) -> RecallQuery:
+    """Return a question as this actor may ask it."""
+    return RecallQuery(tx.actor.workspace, readers.reader_of(tx.actor), request)
+
+
+def disclose(tx: Tx, request: RecallRequest, found: RecallResult) -> RecallResult:
+    """Decide whether what was found may go out, and record it.
+
+    Raises:
+        Denied: policy does not let this actor have it.
+    """
+    asset = _asset(tx, "*", [item.event for item in found.items])
+    decision = tx.authorize(Action.MEMORY_RECALL, asset)
+    audit.record(
+        tx,
+        Event.RECALLED.value,
+        asset,
+        query=audit.digest(request.query),
+        memories=[item.event.id for item in found.items],
+        redacted=decision.effect is Effect.REDACT,
+    )
+    if decision.effect is not Effect.REDACT:
+        return found
+    items = [
+        msgspec.structs.replace(item, event=_without_content(item.event), snippet="", lexical={})
+        for item in found.items
+    ]
+    return msgspec.structs.replace(found, items=items)
+
+
+def read_event(tx: Tx, event_id: str) -> MemoryEventView:
+    """Return one event, and record that it was read.
+
+    Raises:
+        Denied: policy does not let this actor read it.
+        NotFound: no event has this id, or it belongs to others.
+    """
+    event = queries.load(tx, event_id)
+    return _give_out(tx, event.id, [event])[0]
+
+
+def list_events(tx: Tx, stream: str, *, limit: int = PAGE, cursor: str | None = None) -> Page[MemoryEventView]:
+    """List a stream's events that the actor may see, oldest first, and record that they were read.
+
+    Raises:
+        Denied: policy does not let this actor read them.
+        InvalidCursor: the cursor is of another listing.
+    """
+    kind = cursors.listing("memory", stream=stream)
+    after = 0 if cursor is None else cursors.decode(kind, cursor)[0]
+    found = queries.list_stream(tx, stream, after=after, most=limit + 1)
+    more = cursors.encode(kind, found[limit - 1].stream_seq) if len(found) > limit else None
+    return Page(_give_out(tx, stream, found[:limit]), more)
+
+
+def list_own(tx: Tx, *, limit: int = PAGE, cursor: str | None = None) -> Page[MemoryEventView]:
+    """List what the actor has written, newest first, and record that it was read.
+
+    Raises:
+        Denied: policy does not let this actor read it.
+        InvalidCursor: the cursor is of another listing.
+    """
+    kind = cursors.listing("own-memory", author=tx.actor.principal)
+    before = 2**62 if cursor is None else cursors.decode(kind, cursor)[0]
+    found = queries.list_of_author(tx, before=before, most=limit + 1)
+    more = cursors.encode(kind, found[limit - 1][0]) if len(found) > limit else None
+    return Page(_give_out(tx, tx.actor.principal, [event for _, event in found[:limit]]), more)
+
+
+def _give_out(tx: Tx, name: str, events: list[MemoryEventView]) -> list[MemoryEventView]:
+    """Decide whether content may go out, and record it; an empty answer is decided, but not recorded."""
+    asset = _asset(tx, name, events)
+    decision = tx.authorize(Action.MEMORY_READ, asset)
+    if not events:
+        return events
+    redacted = decision.effect is Effect.REDACT
+    audit.record(tx, Event.READ.value, asset, memories=[event.id for event in events], redacted=redacted)
+    return [_without_content(event) for event in events] if redacted else events
+
+
+def _asset(tx: Tx, name: str, events: list[MemoryEventView]) -> Asset:
+    """Return what is read as policy sees it: the reader's own, or the workspace's; with the labels of all of it."""
+    label = join(event.label for event in events)
+    if readers.reader_of(tx.actor) == readers.EVERYTHING:
+        return Asset(kind="memory", id=name, label=label)
+    return Asset(kind="memory", id=name, owner=tx.actor.principal, agent=tx.actor.agent or "", label=label)
+
+
+def _without_content(event: MemoryEventView) -> MemoryEventView:
+    return msgspec.structs.replace(event, text=None, data=None, source=None)
