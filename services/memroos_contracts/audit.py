@@ -140,7 +140,7 @@ class VerifyReport(msgspec.Struct, frozen=True):
     sealed: int
     """How many events the last good head covers."""
     root: str
-    """The root hash over all checked events, hex."""
+    """The root hash over all events, hex; empty where something does not fit."""
     signatures_checked: bool
     """False where no public key was at hand."""
     misfit: Misfit | None = None

@@ -151,7 +151,7 @@ class _Verification:
             heads=self.heads,
             witnessed=self.witnessed,
             sealed=self.sealed,
-            root=tree.root_of(self.frontier, self.size).hex(),
+            root="" if misfit else tree.root_of(self.frontier, self.size).hex(),
             signatures_checked=self.verifier is not None,
             misfit=misfit,
         )
@@ -189,13 +189,17 @@ class _Verification:
             if fault:
                 seq = min(expected, row[0])
                 found = Misfit(seq, fault, AuditEventId(str(row[1])) if row[0] == seq else None)
+                if row[0] == expected and leaf == row[11][: tree.HASH_BYTES]:
+                    leaves.append(leaf)  # the body is as it was sealed: then the tree may tell of an earlier one
                 break
             leaves.append(leaf)
         computed = tree.append(self.frontier, self.size, leaves)
         for seq, (row, hashes) in enumerate(zip(rows, computed, strict=False), self.size + 1):
             if row[11] != hashes:
-                return _unfit_tree(seq, row[11], hashes)
-        self.size += len(leaves)
+                unfit = _unfit_tree(seq, row[11], hashes)
+                return found if found is not None and found.seq <= unfit.seq else unfit
+            if found is None or seq < found.seq:
+                self.size = seq
         return found
 
     def _fault_of(self, expected: int, row: Any, leaf: bytes) -> str:

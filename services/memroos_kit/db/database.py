@@ -297,8 +297,10 @@ class Database:
     # -- the end -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Finish what was accepted, then close; later writes are refused."""
+        """Finish what was accepted, then close; later writes are refused. May be repeated."""
         with self._wake:
+            if self._closing:
+                return
             self._closing = True
             self._wake.notify()
         self._thread.join()

@@ -167,5 +167,5 @@ def read_checkpoint(text: str) -> Checkpoint:
 
 
 def find_notes(content: str) -> list[str]:
-    """Return the checkpoints in a file of many, each begun with an empty line; what a torn write left is passed over."""
+    """Return the checkpoints of a file, each with an empty line before it; what a torn write left is passed over."""
     return ["\n".join(match.groups()) for match in _NOTE.finditer(content)]
