@@ -15,6 +15,8 @@ from memroos.governance.rules import OwnAction, Verdict
 from memroos_contracts.governance import INTERNAL, Action, Asset, Effect, Label, Sensitivity
 from memroos_contracts.identity import Actor, Role
 
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "policies.md"
+
 MEMORY = Actor(role=Role.SERVICE, id="memory")
 RESTRICTED = Label(Sensitivity.RESTRICTED)
 SECRET = Label(tags=frozenset({"secret"}))
@@ -312,6 +314,21 @@ def test_a_policy_of_the_operators_folder_replaces_the_shipped_one(tmp_path: Pat
 def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PolicyRefused, match="cannot be read"):
         Policy.load(tmp_path / "missing")
+
+
+def test_the_page_about_policies_lists_the_shipped_ones_and_its_example_works(shipped: Policy) -> None:
+    page = PAGE.read_text()
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (permit[a-z ]*|forbid) \|", page, re.MULTILINE))
+    [example] = re.findall(r"```cedar\n(.*?)```", page, re.DOTALL)
+
+    assert rows == {p.id: p.effect for p in shipped.view.policies}
+    policy = Policy(policies.shipped_texts(), {"mine.cedar": example})
+    asset = Asset("tool", "t", agent=AGENT.id)
+    effects = {
+        tool: policy.evaluate(rules.question(AGENT, "tool.use", asset, own_action=OwnAction(tool, "file.write"))).effect
+        for tool in ("report-writer", "files")
+    }
+    assert effects == {"report-writer": Effect.ALLOW, "files": Effect.HOLD}
 
 
 def test_the_hash_follows_the_meaning_and_not_the_layout() -> None:
