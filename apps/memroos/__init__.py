@@ -13,3 +13,5 @@ Top layer first; each layer sees only what stands below it::
     events                  the durable event log
     audit                   what happened: sealed, append-only
 """
+
+__version__ = "0.1.0"

@@ -75,24 +75,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Longest time a long poll or a blocking send is held open, in seconds. Below the 60 seconds after which most
     proxies give up."""
 
-    lease_default_s: Annotated[int, Meta(ge=1, le=3_600)] = 60
-    """Lease of a received message or a claimed task when the agent names none, in seconds: how long it may stay silent
-    before its work is offered again."""
-
-    lease_max_s: Annotated[int, Meta(ge=1, le=86_400)] = 3_600
-    """Longest lease an agent may ask for, in seconds. Longer work extends its lease, so that work of a dead agent comes
-    back within the hour."""
-
-    max_attempts: Annotated[int, Meta(ge=1, le=100)] = 5
-    """How often a message or task is offered before it becomes a dead letter, when its sender says nothing else."""
-
-    heartbeat_timeout_s: Annotated[int, Meta(ge=5, le=86_400)] = 90
-    """Silence after which an agent counts as away and gets no new work, in seconds: three missed heartbeats of 30."""
-
-    task_deadline_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
-    """Time after which an unfinished task fails with a reason, in seconds. A day: long enough for work that waits for a
-    person, short enough that nothing stays open for ever."""
-
     approval_ttl_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
     """Time an approval waits for an answer before it expires, in seconds. A day covers a night."""
 
@@ -106,6 +88,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     key_overlap_s: Annotated[int, Meta(ge=0, le=2_592_000)] = 3_600
     """Time for which the old key still works after a rotation, in seconds, so that no request fails in between."""
+
+    policy_dir: Path | None = None
+    """Folder with policies of your own (`*.cedar`), read beside the shipped ones at the start. A set that does not
+    validate stops the start. Empty means the shipped set alone."""
+
+    default_agent: str = ""
+    """Who gets an A2A message to the kernel's own endpoint that names neither skill nor tag: an agent's name. Empty
+    means that such a message is refused with a word on how to address it."""
+
+    witness_file: Path | None = None
+    """File to which each signed head of the ledger is appended, on another disk or a mounted machine: what was sealed
+    there can no longer be rewritten here unnoticed. Empty means none."""
 
     seal_interval_s: Seconds = 1.0
     """Longest time between two signed heads of the ledger, in seconds, while there are new events. What came after the
@@ -157,8 +151,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 f"MEMROOS_HOST: {self.host!r} is reachable from other machines; set MEMROOS_OPERATOR_API_KEY or "
                 "MEMROOS_OPERATOR_API_KEY_FILE first, or listen on 127.0.0.1"
             )
-        if self.lease_default_s > self.lease_max_s:
-            raise ValueError("MEMROOS_LEASE_DEFAULT_S: it must not be longer than MEMROOS_LEASE_MAX_S")
         try:
             outbound.Guard(allow=self.outbound_allow)
         except ValueError as error:

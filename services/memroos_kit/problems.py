@@ -190,8 +190,15 @@ def render_reference(errors: Iterable[type[MemroosError]]) -> str:
         "below, `title` is the same for every case, `detail` is the sentence for this one, and the facts follow as",
         "further members. `Retry-After` says when repeating makes sense.",
     ]
-    for entry in map(explain, errors):
-        lines += ["", f"## {entry.slug}", "", f"{entry.title}. Status {entry.status}: {entry.remedy}."]
-        lines += ["", entry.text] if entry.text else []
-        lines += ["", *(f"- `{name}`: {meaning}" for name, meaning in entry.facts.items())] if entry.facts else []
+    for error in errors:
+        lines += ["", render_section(error).rstrip("\n")]
+    return "\n".join(lines) + "\n"
+
+
+def render_section(error: type[MemroosError]) -> str:
+    """Write what a reader is told about one error as Markdown."""
+    entry = explain(error)
+    lines = [f"## {entry.slug}", "", f"{entry.title}. Status {entry.status}: {entry.remedy}."]
+    lines += ["", entry.text] if entry.text else []
+    lines += ["", *(f"- `{name}`: {meaning}" for name, meaning in entry.facts.items())] if entry.facts else []
     return "\n".join(lines) + "\n"

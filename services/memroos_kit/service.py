@@ -77,7 +77,7 @@ class ServiceApp(Litestar):
         await self.edge(scope, receive, send)
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - a composition root's function
     about: Health,
     *,
     route_handlers: Sequence[ControllerRouterHandler] = (),
@@ -85,6 +85,7 @@ def create_app(
     checks: Mapping[str, Check] | None = None,
     body_limit_bytes: int = 1_048_576,
     metrics: CollectorRegistry | None = None,
+    inside: Callable[[edge.App], edge.App] | None = None,
     **options: Any,
 ) -> ServiceApp:
     """Build the app of a process.
@@ -96,6 +97,7 @@ def create_app(
         checks: what must be in order for it to be ready, by name.
         body_limit_bytes: largest request body.
         metrics: where its metrics are; a new registry when left out.
+        inside: wraps the app within its edge: for authentication, and for apps that answer beside it.
         options: whatever else `Litestar` takes; exception handlers are added to those here.
     """
     registry = CollectorRegistry() if metrics is None else metrics
@@ -116,8 +118,9 @@ def create_app(
         logging_config=None,
         **{"openapi_config": None, **options},
     )
+    answers = cast(edge.App, super(ServiceApp, app).__call__)
     app.edge = edge.Edge(
-        cast(edge.App, super(ServiceApp, app).__call__),
+        answers if inside is None else inside(answers),
         body_limit_bytes=body_limit_bytes,
         metrics=edge.HttpMetrics(registry),
     )

@@ -17,14 +17,16 @@ from memroos.broker.errors import (
 from memroos.broker.local import EchoAgent
 from memroos.broker.models import DDL
 from memroos.broker.queries import (
+    DetailPage,
     TaskFilter,
     count_tasks,
     detail,
     find_task,
     get_task,
-    list_details,
     list_events,
+    list_states,
     list_tasks,
+    seconds_until_due,
 )
 from memroos.broker.rules import is_final, text_of, waits_for_caller
 from memroos.broker.service import (
@@ -36,10 +38,11 @@ from memroos.broker.service import (
     claim_task,
     complete_task,
     extend_lease,
-    fail_dead_letters,
+    fail_dead_letter,
     fail_overdue,
     fail_task,
     read_detail,
+    read_details,
     read_task,
     report_progress,
     send_message,
@@ -47,9 +50,9 @@ from memroos.broker.service import (
 from memroos.broker.worker import LocalDeliveries, sweep, sweep_step
 
 __all__ = [
-    "DDL", "AgentNotAvailable", "BrokenChunk", "ContextMismatch", "EchoAgent", "LocalDeliveries", "NoRoute", "Send",
+    "DDL", "DetailPage", "AgentNotAvailable", "BrokenChunk", "ContextMismatch", "EchoAgent", "LocalDeliveries", "NoRoute", "Send",
     "TaskClosed", "TaskFilter", "TaskNotCancelable", "TaskNotLeased", "add_artifact", "answer_hold", "ask_caller",
-    "cancel_task", "claim_task", "complete_task", "count_tasks", "detail", "extend_lease", "fail_dead_letters",
-    "fail_overdue", "fail_task", "find_task", "get_task", "is_final", "list_details", "list_events", "list_tasks", "read_detail", "read_task",
-    "report_progress", "send_message", "sweep", "sweep_step", "text_of", "waits_for_caller",
+    "cancel_task", "claim_task", "complete_task", "count_tasks", "detail", "extend_lease", "fail_dead_letter",
+    "fail_overdue", "fail_task", "find_task", "get_task", "is_final", "list_events", "list_states", "list_tasks", "read_detail", "read_details", "read_task",
+    "report_progress", "seconds_until_due", "send_message", "sweep", "sweep_step", "text_of", "waits_for_caller",
 ]  # fmt: skip

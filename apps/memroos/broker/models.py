@@ -1,6 +1,6 @@
 """The broker's tables; all written by hot statements."""
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, PrimaryKeyConstraint, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, PrimaryKeyConstraint, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from memroos_kit.db import Base, append_only
@@ -21,7 +21,7 @@ class Task(Base):
         Index("ix_task_by_owner", "workspace_id", "owner", "status_at", "id"),
         Index("ix_task_by_agent", "workspace_id", "agent_id", "status_at", "id"),
         Index("ix_task_by_context", "workspace_id", "context_id", "status_at", "id"),
-        Index("ix_task_deadline", "deadline_at", sqlite_where="deadline_at IS NOT NULL AND open"),
+        Index("ix_task_deadline", "deadline_at", sqlite_where=text("open AND deadline_at IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -86,7 +86,7 @@ class Delivery(Base):
         CheckConstraint("channel IN ('inbox','local')", name="channel_is_known"),
         CheckConstraint("state IN ('held','waiting','done')", name="state_is_known"),
         Index("ix_delivery_task", "task_id"),
-        Index("ix_delivery_waiting", "channel", "due_at", sqlite_where="state = 'waiting'"),
+        Index("ix_delivery_waiting", "channel", "due_at", sqlite_where=text("state = 'waiting'")),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)

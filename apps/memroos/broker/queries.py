@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, func, select, tuple_
+from sqlalchemy import Select, bindparam, func, select, text, tuple_
 
+from memroos import bus
 from memroos.broker import rules
 from memroos.broker.models import Delivery, SentMessage, Task, TaskCount, TaskEvent
 from memroos_contracts import broker as words
@@ -25,6 +26,7 @@ _COLUMNS = (
     Task.deadline_at, Task.status_message,
 )  # fmt: skip
 
+_ROWS: Any = select(*_COLUMNS)  # a list of columns this long has no useful type
 _BY_ID = Hot(select(*_COLUMNS).where(Task.id == bindparam("id"), Task.workspace_id == bindparam("workspace")))
 _EVENTS = Hot(
     select(TaskEvent.body)
@@ -53,6 +55,14 @@ _WAITING = Hot(
     .join(Task, Task.id == Delivery.task_id)
     .where(Delivery.channel == "local", Delivery.state == "waiting", Delivery.due_at <= bindparam("now"))
     .order_by(Delivery.due_at, Delivery.id)
+    .limit(bindparam("most"))
+)
+
+_OPEN = Hot(select(Task.id).where(Task.id == bindparam("id"), Task.open == 1))
+_OVERDUE = Hot(
+    select(Task.workspace_id, Task.id)
+    .where(text("open AND deadline_at IS NOT NULL"), Task.deadline_at <= bindparam("now"))
+    .order_by(Task.deadline_at)
     .limit(bindparam("most"))
 )
 
@@ -172,8 +182,8 @@ def list_tasks(tx: Read, wanted: TaskFilter, *, limit: int, cursor: str | None =
     Raises:
         InvalidCursor: the cursor is of another listing.
     """
-    kind = f"tasks:{msgspec.json.encode(wanted).decode()}"
-    statement = _narrowed(tx.actor, wanted, select(*_COLUMNS)).order_by(Task.status_at.desc(), Task.id.desc())
+    kind = cursors.listing("tasks", filter=msgspec.json.encode(wanted).decode())
+    statement = _narrowed(tx.actor, wanted, _ROWS).order_by(Task.status_at.desc(), Task.id.desc())
     if cursor:
         at, task_id = cursors.decode(kind, cursor)
         statement = statement.where(tuple_(Task.status_at, Task.id) < tuple_(at, task_id))
@@ -192,22 +202,14 @@ class DetailPage(msgspec.Struct, frozen=True):
     """How many tasks the listing has in all."""
 
 
-def list_details(
-    tx: Read,
-    wanted: TaskFilter,
-    *,
-    limit: int,
-    cursor: str | None,
-    history_length: int,
-    artifacts: bool,
-) -> DetailPage:
-    """Return tasks with the newest messages and the artifacts, the last changed first, and the total.
+def list_states(tx: Read, wanted: TaskFilter, *, limit: int, cursor: str | None) -> DetailPage:
+    """Return tasks without content, the last changed first, and the total.
 
     Raises:
         InvalidCursor: the cursor is of another listing.
     """
     page = list_tasks(tx, wanted, limit=limit, cursor=cursor)
-    details = [detail(tx, task, history_length=history_length, artifacts=artifacts) for task in page.items]
+    details = [TaskDetail(task=task, history=None, artifacts=None) for task in page.items]
     return DetailPage(details, page.next_cursor, count_tasks(tx, wanted))
 
 
@@ -287,3 +289,21 @@ def find_work(tx: Read, item: WaitingDelivery) -> words.Work | None:
     message = log[item.generation - 1].message
     assert message is not None
     return words.Work(task=task, message=message, history=rules.fold_history(log))
+
+
+def list_dead_open_tasks(tx: Read, *, most: int) -> list[bus.DeadTask]:
+    """Return dead letters of all workspaces whose task is still open; for the kernel."""
+    letters = bus.list_dead_tasks(tx, most=most)
+    return [letter for letter in letters if tx.execute(_OPEN, id=letter.task_id).fetchone() is not None]
+
+
+def list_overdue(tx: Read, *, most: int) -> list[tuple[WorkspaceId, TaskId]]:
+    """Return open tasks of all workspaces whose deadline has passed; for the kernel."""
+    rows = tx.execute(_OVERDUE, now=to_micros(tx.now), most=most).fetchall()
+    return [(WorkspaceId(row[0]), TaskId(row[1])) for row in rows]
+
+
+def seconds_until_due(tx: Read) -> float | None:
+    """Return when something of the calling agent's inbox may become ready by itself, None when nothing waits."""
+    due = bus.next_due(tx, tx.actor.agent)
+    return None if due is None else max(0.05, (due - tx.now).total_seconds())

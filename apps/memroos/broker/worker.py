@@ -5,7 +5,7 @@ it again; reports to a task that has ended are dropped.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 
 import structlog
 
@@ -14,14 +14,16 @@ from memroos.broker import queries, rules, service
 from memroos.broker.queries import WaitingDelivery
 from memroos_contracts.broker import LocalAgent, Part, Report, TaskState, Work
 from memroos_contracts.errors import MemroosError
-from memroos_contracts.events import EventView
-from memroos_contracts.identity import TaskId, WorkspaceId, service_actor
+from memroos_contracts.identity import TaskId, service_actor
 from memroos_kit.db import Database
+from memroos_kit.stopping import Stopping
 
 _log = structlog.get_logger(__name__)
 
 ATTEMPTS = 3
 """A local agent that takes the process down with it is not run for ever."""
+
+SWEEP_MOST = 1_000
 
 SWEEP_S = 5.0
 """How often deadlines are looked at, in seconds."""
@@ -50,49 +52,47 @@ class LocalDeliveries:
         self._running: dict[TaskId, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: Stopping) -> None:
         """Work until told to stop; what runs then is run again at the next start."""
         await self._db.write(service_actor("kernel"), service.count_restart)
-        self._notifier.watch(("task.",), self._heard)
-        try:
-            async with asyncio.TaskGroup() as group:
-                while not stop.is_set():
-                    self._wake.clear()
-                    self.step(group)
-                    await wait_any(self._wake, stop, timeout_s=SWEEP_S)
-                for running in self._running.values():
-                    running.cancel()
-        finally:
-            self._notifier.unwatch(self._heard)
+        self._notifier.tap(self._heard)
+        async with asyncio.TaskGroup() as group:
+            while not stop.is_set():
+                self._wake.clear()
+                self.step(group)
+                await wait_any(self._wake, stop, timeout_s=SWEEP_S)
+            for running in self._running.values():
+                running.cancel()
 
     def step(self, group: asyncio.TaskGroup) -> None:
         """Start what is due and not running, as far as there is room."""
         room = self._concurrency - len(self._running)
-        if room <= 0:
-            return
         for item in self._db.read_inline(service_actor("kernel"), queries.list_waiting, most=2 * self._concurrency):
-            if room > 0 and item.task_id not in self._running:
-                room -= 1
-                self._running[item.task_id] = group.create_task(self._deliver(item), name=f"deliver {item.id}")
+            if item.task_id in self._running:
+                continue
+            if room <= 0:
+                return
+            room -= 1
+            self._running[item.task_id] = group.create_task(self._deliver(item, group))
 
-    def _heard(self, event: EventView) -> None:
-        running = self._running.get(TaskId(event.subject))
-        if running is None:
+    def _heard(self, event: str, subject: str) -> None:
+        if event in {"task.submitted", "task.message_added"}:
             self._wake.set()
-        elif event.type in {"task.canceled", "task.failed", "task.rejected"}:
-            running.cancel()
+        elif event in {"task.canceled", "task.failed", "task.rejected"}:
+            running = self._running.get(TaskId(subject))
+            if running is not None:
+                running.cancel()
 
-    async def _deliver(self, item: WaitingDelivery) -> None:
+    async def _deliver(self, item: WaitingDelivery, group: asyncio.TaskGroup) -> None:
         actor = service_actor("kernel", item.workspace_id)
         try:
             work = self._db.read_inline(actor, queries.find_work, item)
-            await self._report(item, self._run(item, work) if work is not None else _nothing())
-        except MemroosError as error:
-            # The row is still there; it comes up again with the next sweep.
-            _log.warning("local delivery postponed", delivery=item.id, task=item.task_id, problem=error.slug())
+            await self._report(item, self._run(item, work) if work is not None else _nothing(), group)
+        except Exception:  # noqa: BLE001 - whatever broke, the row is still there and comes up again
+            _log.exception("local delivery postponed", delivery=item.id, task=item.task_id)
         finally:
             del self._running[item.task_id]
-            self._wake.set()
+            self._wake.set()  # there is room again, perhaps for the next message of the same task
 
     async def _run(self, item: WaitingDelivery, work: Work) -> AsyncIterator[Report]:
         """Yield what the agent says, and a failure where it leaves its task without a result."""
@@ -112,44 +112,57 @@ class LocalDeliveries:
             _log.exception("local agent failed", agent=work.task.agent, task=item.task_id)
         yield _failure(f"{work.task.agent} ended without a result.")
 
-    async def _report(self, item: WaitingDelivery, reports: AsyncIterator[Report]) -> None:
+    async def _report(self, item: WaitingDelivery, reports: AsyncIterator[Report], group: asyncio.TaskGroup) -> None:
         """Write reports as they come; those that come while others are being written go together."""
         actor = service_actor("kernel", item.workspace_id)
         waiting: list[Report] = []
 
-        async def write() -> None:
-            while waiting:
-                batch = waiting[:]
-                waiting.clear()
-                await self._db.write(actor, service.report_local, item.id, item.task_id, batch)
+        async def write() -> MemroosError | None:
+            try:
+                while waiting:
+                    batch = waiting[:]
+                    waiting.clear()
+                    await self._db.write(actor, service.report_local, item.id, item.task_id, batch)
+            except MemroosError as error:
+                return error  # raised below: in the group it would end everybody's work
+            return None
 
-        async with asyncio.TaskGroup() as group:
-            writing: asyncio.Task[None] | None = None
-            async for report in reports:
-                waiting.append(report)
-                if writing is None or writing.done():
-                    # It starts when this loop next waits, so an agent that answers at once is written in one piece.
-                    writing = group.create_task(write())
+        writing: asyncio.Task[MemroosError | None] | None = None
+        async for report in reports:
+            waiting.append(report)
+            if writing is None or writing.done():
+                # It starts when this loop next waits, so an agent that answers at once is written in one piece.
+                writing = group.create_task(write())
         if writing is None:
             await self._db.write(actor, service.drop_local, item.id)
+        elif (error := await writing) is not None:
+            raise error
 
 
-async def sweep(db: Database, stop: asyncio.Event, workspaces: Callable[[], Sequence[WorkspaceId]]) -> None:
+async def sweep(db: Database, stop: Stopping) -> None:
     """Fail what is overdue and what the inbox has given up, until told to stop."""
     while not stop.is_set():
-        for workspace in workspaces():
-            await sweep_step(db, workspace)
+        try:
+            await sweep_step(db)
+        except Exception:  # noqa: BLE001 - the loop outlives a full disk; what is due stays due
+            _log.exception("sweeping tasks failed")
         await wait_any(stop, timeout_s=SWEEP_S)
 
 
-async def sweep_step(db: Database, workspace: WorkspaceId) -> int:
-    """Look once at deadlines and dead letters of a workspace; returns how many tasks failed."""
-    actor = service_actor("kernel", workspace)
-    overdue = await db.write(actor, service.fail_overdue)
-    return overdue + await db.write(actor, service.fail_dead_letters)
+async def sweep_step(db: Database) -> int:
+    """Look once at the deadlines and dead letters of all workspaces; returns how many tasks were due."""
+    kernel = service_actor("kernel")
+    overdue = await db.read(kernel, queries.list_overdue, most=SWEEP_MOST)
+    for workspace, task_id in overdue:
+        await db.write(service_actor("kernel", workspace), service.fail_overdue, task_id)
+    dead = await db.read(kernel, queries.list_dead_open_tasks, most=SWEEP_MOST)
+    for letter in dead:
+        actor = service_actor("kernel", letter.workspace_id)
+        await db.write(actor, service.fail_dead_letter, letter.task_id, letter.reason)
+    return len(overdue) + len(dead)
 
 
-async def wait_any(*signals: asyncio.Event, timeout_s: float) -> None:
+async def wait_any(*signals: asyncio.Event | Stopping, timeout_s: float) -> None:
     """Wait until one of the signals is set, or the time is over."""
     waiters = [asyncio.ensure_future(signal.wait()) for signal in signals]
     try:
@@ -160,7 +173,8 @@ async def wait_any(*signals: asyncio.Event, timeout_s: float) -> None:
 
 
 async def _nothing() -> AsyncIterator[Report]:
-    for report in ():
+    nothing: tuple[Report, ...] = ()
+    for report in nothing:
         yield report
 
 

@@ -1,6 +1,7 @@
 """Waiting for tasks and following them: what the A2A doors and REST share.
 
-Nothing here polls: a listener wakes when a committed change names the task, then the log is read from where it was left.
+Nothing here polls: a listener wakes when a committed change names the task, then the log is read on from where it was
+left.
 """
 
 import asyncio
@@ -9,63 +10,73 @@ from contextlib import contextmanager
 
 from memroos import broker, events
 from memroos_contracts.broker import TaskEvent, TaskState, TaskView
-from memroos_contracts.errors import TooManyRequests
-from memroos_contracts.identity import Actor, KeyId, TaskId
+from memroos_contracts.identity import Actor, TaskId
 from memroos_kit.db import Database
+from memroos_kit.ids import new_id
+from memroos_kit.limits import StreamSlots
+from memroos_kit.stopping import Stopping
 
 CHUNK = 200
 """How many log entries are read at once."""
 
 
 class Streams:
-    """The open streams of this process, by key, so that a revoked key ends its streams.
+    """The open streams of this process, by key: counted, and ended when their key or the process is.
 
     Args:
-        per_key: how many streams one key may hold open.
+        slots: how many streams a key may hold open.
+        stopping: set when the process begins to end.
     """
 
-    def __init__(self, *, per_key: int) -> None:
-        self._per_key = per_key
-        self._open: dict[str, set[asyncio.Event]] = {}
-        self._stopping = False
+    def __init__(self, slots: StreamSlots, stopping: Stopping) -> None:
+        self._slots = slots
+        self._stopping = stopping
+        self._open: dict[str, set[Stopping]] = {}
 
     @contextmanager
-    def open(self, actor: Actor) -> Iterator[asyncio.Event]:
-        """Count a stream in; the event is set when it has to end.
+    def open(self, actor: Actor) -> Iterator[Stopping]:
+        """Count a stream in, and yield what is set when it has to end.
 
         Raises:
             TooManyRequests: the key has as many open as it may.
         """
         holder = actor.key or actor.principal
-        mine = self._open.setdefault(holder, set())
-        if len(mine) >= self._per_key:
-            raise TooManyRequests(f"This key has {len(mine)} streams open, as many as it may.", retry_after_s=5)
-        ended = asyncio.Event()
-        if self._stopping:
-            ended.set()
-        mine.add(ended)
-        try:
-            yield ended
-        finally:
-            mine.discard(ended)
-            if not mine:
-                self._open.pop(holder, None)
+        ended = Stopping()
+        with self._slots.hold(holder), self._stopping.calling(ended.set):
+            mine = self._open.setdefault(holder, set())
+            mine.add(ended)
+            try:
+                yield ended
+            finally:
+                mine.discard(ended)
+                if not mine:
+                    self._open.pop(holder, None)
 
-    def end_key(self, key: KeyId) -> None:
+    def end_key(self, key: str) -> None:
         """End all streams of a key that is no longer valid."""
-        for ended in self._open.get(key, ()):
+        for ended in tuple(self._open.get(key, ())):
             ended.set()
 
-    def end_all(self) -> None:
-        """End every stream, now and from now on; the process is stopping."""
-        self._stopping = True
-        for mine in self._open.values():
-            for ended in mine:
-                ended.set()
 
-    def __len__(self) -> int:
-        """How many are open."""
-        return sum(len(mine) for mine in self._open.values())
+async def send_and_wait(
+    db: Database, notifier: events.Notifier, actor: Actor, send: broker.Send, *, timeout_s: float
+) -> TaskView:
+    """Send a message and return its task once it has ended or needs somebody, or as it is when the time is over.
+
+    The listener is there before the task is, under the id that a new task will get, so nothing has to be read again
+    to know that nothing was missed.
+    """
+    task_id = TaskId(new_id("task"))
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    with notifier.listen(task_id) as listener:
+        task = await db.write(actor, broker.send_message, send, task_id=task_id)
+        if task.id != task_id or broker.waits_for_caller(task.state):
+            return await settled(db, notifier, actor, task, timeout_s=timeout_s)
+        while (left := deadline - asyncio.get_running_loop().time()) > 0 and not listener.closed:
+            event = await listener.next(left)
+            if event is not None and broker.waits_for_caller(TaskState(event.data["state"])):
+                break
+    return db.read_inline(actor, broker.get_task, task_id)
 
 
 async def settled(
@@ -79,7 +90,7 @@ async def settled(
         while True:
             task = db.read_inline(actor, broker.get_task, task.id)
             left = deadline - asyncio.get_running_loop().time()
-            if broker.waits_for_caller(task.state) or left <= 0:
+            if broker.waits_for_caller(task.state) or left <= 0 or listener.closed:
                 return task
             await listener.next(left)
 
@@ -91,16 +102,18 @@ async def follow(  # noqa: PLR0913 - where, who, what and how long
     task_id: TaskId,
     *,
     after: int,
-    ended: asyncio.Event,
+    ended: Stopping,
     until_input: bool = False,
-) -> AsyncIterator[TaskEvent]:
+    keep_alive_s: float | None = None,
+) -> AsyncIterator[TaskEvent | None]:
     """Yield a task's log after a generation, then live, until it ends; nothing twice, nothing left out.
 
     Args:
         ended: set from outside when the stream has to end early.
         until_input: whether to end when the task needs the caller.
+        keep_alive_s: yield None after this many quiet seconds; None for never.
     """
-    with notifier.listen(task_id, ended=ended) as listener:
+    with notifier.listen(task_id) as listener, ended.calling(listener.wake):
         while not ended.is_set():
             entries = db.read_inline(actor, broker.list_events, task_id, after=after, most=CHUNK)
             for entry in entries:
@@ -110,5 +123,9 @@ async def follow(  # noqa: PLR0913 - where, who, what and how long
                     return
             if until_input and entries and entries[-1].state is TaskState.INPUT_REQUIRED:
                 return
-            if len(entries) < CHUNK:
-                await listener.next()
+            if len(entries) < CHUNK and not ended.is_set():
+                heard = await listener.next(keep_alive_s)
+                if heard is None and not ended.is_set() and not listener.closed:
+                    yield None
+            if listener.closed:
+                return

@@ -6,6 +6,7 @@ from memroos.broker.service.calls import (
     cancel_task,
     fail_overdue,
     read_detail,
+    read_details,
     read_task,
     send_message,
 )
@@ -17,7 +18,7 @@ from memroos.broker.service.work import (
     count_restart,
     drop_local,
     extend_lease,
-    fail_dead_letters,
+    fail_dead_letter,
     fail_task,
     report_local,
     report_progress,
@@ -26,6 +27,6 @@ from memroos.broker.service.work import (
 __all__ = [
     "Send", "add_artifact", "answer_hold", "ask_caller", "cancel_task", "claim_task", "complete_task", "count_restart",
     "drop_local", "extend_lease",
-    "fail_dead_letters", "fail_overdue", "fail_task", "read_detail", "read_task", "report_local", "report_progress",
+    "fail_dead_letter", "fail_overdue", "fail_task", "read_detail", "read_details", "read_task", "report_local", "report_progress",
     "send_message",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import msgspec
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import insert
 
 from memroos import audit, registry
 from memroos.broker import queries, rules
@@ -14,7 +14,7 @@ from memroos.broker.errors import (
     TaskClosed,
     TaskNotCancelable,
 )
-from memroos.broker.models import SentMessage, Task
+from memroos.broker.models import SentMessage
 from memroos.broker.service import delivery, log
 from memroos_contracts.broker import Message, TaskDetail, TaskState, TaskView
 from memroos_contracts.errors import NotFound
@@ -38,11 +38,6 @@ DEFAULT_DEADLINE = timedelta(days=7)
 _DELIVERABLE = (AgentKind.REST, AgentKind.LOCAL)
 
 _INSERT_SENT = Hot(insert(SentMessage))
-_OVERDUE = Hot(
-    select(Task.id)
-    .where(Task.workspace_id == bindparam("workspace"), Task.open == 1, Task.deadline_at <= bindparam("now"))
-    .limit(bindparam("most"))
-)
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -57,11 +52,14 @@ class Send(msgspec.Struct, frozen=True):
     label: Label = INTERNAL
 
 
-def send_message(tx: Tx, send: Send) -> TaskView:
+def send_message(tx: Tx, send: Send, *, task_id: TaskId | None = None) -> TaskView:
     """Start a task with a message, or go on with one.
 
     Sending the same message again (same principal, context or task, message id and body) answers with the same task
     and does nothing else; the same id with another body is a new message.
+
+    Args:
+        task_id: the id that a new task gets, for a door that listens to it beforehand.
 
     Raises:
         Denied: policy does not let this actor use the agent.
@@ -81,7 +79,7 @@ def send_message(tx: Tx, send: Send) -> TaskView:
         return queries.get_task(tx, known)
 
     agent, reason = _route(tx, send)
-    task_id = TaskId(tx.new_id("task"))
+    task_id = task_id or TaskId(tx.new_id("task"))
     context_id = ContextId(message.context_id or tx.new_id("ctx"))
     decision = tx.authorize(
         Action.TASK_SEND,
@@ -139,7 +137,7 @@ def _create(  # noqa: PLR0913, PLR0917 - what send_message has found out
         status_message=why,
     )
     task = log.create(tx, task, [log.said(message), log.moved(state, why)])
-    delivery.deliver(tx, task, message, 1, agent.kind, held=decision.held)
+    delivery.deliver(tx, task, 1, agent.kind, held=decision.held)
     return task
 
 
@@ -169,7 +167,7 @@ def _continue(tx: Tx, send: Send) -> TaskView:
         entries.append(log.moved(TaskState.SUBMITTED))
     generation = task.generation + 1
     task = log.advance(tx, task, entries)
-    delivery.deliver(tx, task, message, generation, registry.get_agent(tx, task.agent_id).kind, held=held)
+    delivery.deliver(tx, task, generation, registry.get_agent(tx, task.agent_id).kind, held=held)
     _mark_sent(tx, message.message_id, task.id, digest, task.id)
     audit.record(tx, "task.message_added", queries.asset(task), message_sha256=digest.hex())
     log.announce(tx, "task.message_added", task)
@@ -186,8 +184,8 @@ def _route(tx: Tx, send: Send) -> tuple[AgentView, str]:
         raise NoRoute("Name an agent, or a skill or tag that an active agent offers.", skill="")
 
     agents = {
-        agent.id: (agent, liveness)
-        for agent, liveness in registry.find_agents(tx, skill=send.skill or None, tags=send.tags)
+        agent.id: agent
+        for agent in registry.find_agents(tx, skill=send.skill or None, tags=send.tags)
         if agent.kind in _DELIVERABLE
     }
     candidates = [
@@ -195,10 +193,10 @@ def _route(tx: Tx, send: Send) -> tuple[AgentView, str]:
             agent_id=agent.id,
             name=agent.name,
             permitted=tx.permits(Action.TASK_SEND, _agent_asset(agent, send.label), purpose=send.purpose),
-            live=liveness is Liveness.LIVE,
+            live=agent.liveness is Liveness.LIVE,
             in_flight=queries.count_in_flight(tx, agent.id),
         )
-        for agent, liveness in agents.values()
+        for agent in agents.values()
     ]
     chosen = rules.choose(candidates)
     if chosen is None:
@@ -207,7 +205,7 @@ def _route(tx: Tx, send: Send) -> tuple[AgentView, str]:
             skill=send.skill,
             considered=rules.objections(candidates),
         )
-    return agents[AgentId(chosen.agent_id)][0], rules.route_reason(chosen, candidates, send.skill, send.tags)
+    return agents[AgentId(chosen.agent_id)], rules.route_reason(chosen, candidates, send.skill, send.tags)
 
 
 def _demand_available(agent: AgentView) -> None:
@@ -269,6 +267,35 @@ def read_task(tx: Tx, task_id: TaskId, *, agent_id: AgentId | None = None) -> Ta
     return task
 
 
+def read_details(
+    tx: Tx,
+    wanted: queries.TaskFilter,
+    *,
+    limit: int,
+    cursor: str | None,
+    history_length: int,
+    artifacts: bool,
+) -> queries.DetailPage:
+    """Return tasks with their content; which ones were read is on record before they leave.
+
+    A task whose content policy keeps from this actor is listed without it.
+
+    Raises:
+        InvalidCursor: the cursor is of another listing.
+    """
+    page = queries.list_tasks(tx, wanted, limit=limit, cursor=cursor)
+    decision = tx.authorize(Action.TASK_LIST, Asset(kind="task", id="*", owner=wanted.owner))
+    details, read = [], []
+    for task in page.items:
+        if tx.permits(Action.TASK_READ, queries.asset(task), purpose=task.purpose):
+            details.append(queries.detail(tx, task, history_length=history_length, artifacts=artifacts))
+            read.append(str(task.id))
+        else:
+            details.append(TaskDetail(task=task, history=None, artifacts=None))
+    audit.record(tx, "task.listed", decision.asset, read=read)
+    return queries.DetailPage(details, page.next_cursor, queries.count_tasks(tx, wanted))
+
+
 def cancel_task(tx: Tx, task_id: TaskId, *, reason: str = "", agent_id: AgentId | None = None) -> TaskView:
     """End a task before its time; cancelling a cancelled one again changes nothing.
 
@@ -305,13 +332,12 @@ def answer_hold(tx: Tx, approval: ApprovalView) -> None:
     log.announce(tx, "task.submitted", task)
 
 
-def fail_overdue(tx: Tx, *, most: int = 50) -> int:
-    """Fail tasks of the actor's workspace whose deadline has passed; returns how many. Safe to repeat."""
-    rows = tx.execute(_OVERDUE, workspace=tx.actor.workspace, now=to_micros(tx.now), most=most).fetchall()
-    for (task_id,) in rows:
-        task = queries.get_task(tx, TaskId(task_id))
-        _end(tx, task, TaskState.FAILED, "The task's deadline passed.")
-    return len(rows)
+def fail_overdue(tx: Tx, task_id: TaskId) -> None:
+    """Fail a task whose deadline has passed. Safe to repeat."""
+    task = queries.find_task(tx, task_id)
+    if task is None or not rules.is_open(task.state) or task.deadline_at is None or task.deadline_at > tx.now:
+        return
+    _end(tx, task, TaskState.FAILED, "The task's deadline passed.")
 
 
 def _end(tx: Tx, task: TaskView, state: TaskState, words: str) -> TaskView:

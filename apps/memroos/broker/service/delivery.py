@@ -5,9 +5,8 @@ from sqlalchemy import bindparam, insert, select, update
 from memroos import bus
 from memroos.broker import queries
 from memroos.broker.models import Delivery
-from memroos.broker.rules import text_of
 from memroos_contracts.broker import Message, TaskView
-from memroos_contracts.identity import AgentId, DeliveryId, InboxMessageId, TaskId
+from memroos_contracts.identity import DeliveryId, InboxMessageId, TaskId
 from memroos_contracts.registry import AgentKind
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Tx
@@ -37,7 +36,7 @@ _HELD = Hot(
 )
 
 
-def deliver(tx: Tx, task: TaskView, message: Message, generation: int, kind: AgentKind, *, held: bool) -> None:
+def deliver(tx: Tx, task: TaskView, generation: int, kind: AgentKind, *, held: bool) -> None:
     """Put a message on its way to the task's agent, or keep it until a human has answered.
 
     Args:
@@ -45,7 +44,7 @@ def deliver(tx: Tx, task: TaskView, message: Message, generation: int, kind: Age
         held: whether an approval is pending; `release` sends it later.
     """
     inbox = kind is not AgentKind.LOCAL
-    message_id = _into_inbox(tx, task, message, generation) if inbox and not held else None
+    message_id = _into_inbox(tx, task, generation) if inbox and not held else None
     tx.execute(
         _INSERT,
         id=tx.new_id("dlv"),
@@ -63,8 +62,7 @@ def release(tx: Tx, task: TaskView, kind: AgentKind) -> None:
     """Send what was kept while a human had to answer, in order."""
     inbox = kind is not AgentKind.LOCAL
     for delivery, generation in tx.execute(_HELD, task=task.id).fetchall():
-        message = message_at(tx, task.id, generation)
-        message_id = _into_inbox(tx, task, message, generation) if inbox else None
+        message_id = _into_inbox(tx, task, generation) if inbox else None
         tx.execute(
             _RELEASE,
             delivery=delivery,
@@ -97,15 +95,14 @@ def message_at(tx: Tx, task_id: TaskId, generation: int) -> Message:
     return event.message
 
 
-def _into_inbox(tx: Tx, task: TaskView, message: Message, generation: int) -> InboxMessageId:
-    sent = bus.post(
+def _into_inbox(tx: Tx, task: TaskView, generation: int) -> InboxMessageId:
+    sent = bus.send(
         tx,
-        to=AgentId(task.agent_id),
+        to=task.agent_id,
         kind=TASK_MESSAGE,
-        body={"task_id": task.id, "generation": generation, "text": text_of(message.parts)},
+        body={"task_id": task.id, "generation": generation},
         context_id=task.context_id,
         task_id=task.id,
-        sender=task.owner,
         label=task.label,
     )
     return sent.id

@@ -17,6 +17,7 @@ from memroos_contracts.broker import (
     TaskView,
     WorkReport,
 )
+from memroos_contracts.bus import InboxState
 from memroos_contracts.errors import InvalidRequest, NotFound
 from memroos_contracts.governance import Action
 from memroos_contracts.identity import AgentId, DeliveryId, InboxMessageId, TaskId
@@ -34,28 +35,30 @@ def claim_task(tx: Tx, *, lease_s: int) -> ClaimView | None:
     """
     agent_id = _calling_agent(tx)
     while True:
-        leased = bus.receive(tx, agent_id, max_messages=1, lease_s=lease_s, kind=delivery.TASK_MESSAGE)
+        leased = bus.receive(tx, agent_id, max_messages=1, lease_s=lease_s, tasks=True)
         if not leased:
             return None
         item = leased[0]
-        task = queries.get_task(tx, TaskId(item.body["task_id"]))
+        assert item.message.task_id is not None
+        assert item.body is not None
+        task = queries.get_task(tx, item.message.task_id)
         if rules.is_open(task.state):
             break
-        bus.ack(tx, item.id, item.fencing_token)  # it ended while it waited
+        bus.ack(tx, item.message.id, item.fencing_token)  # it ended while it waited
 
     tx.authorize(Action.TASK_WORK, queries.asset(task), purpose=task.purpose)
     if task.state is not TaskState.WORKING:
         task = log.advance(tx, task, [log.moved(TaskState.WORKING)])
         log.announce(tx, "task.working", task)
-    audit.record(tx, "task.claimed", queries.asset(task), lease=item.id, attempt=item.attempts)
+    audit.record(tx, "task.claimed", queries.asset(task), lease=item.message.id, attempt=item.message.attempts)
     return ClaimView(
         task=task,
         message=delivery.message_at(tx, task.id, item.body["generation"]),
         history=rules.fold_history(queries.list_events(tx, task.id)),
-        lease_id=item.id,
+        lease_id=item.message.id,
         fencing_token=item.fencing_token,
         lease_until=item.lease_until,
-        attempt=item.attempts,
+        attempt=item.message.attempts,
     )
 
 
@@ -120,20 +123,16 @@ def ask_caller(tx: Tx, task_id: TaskId, report: WorkReport) -> TaskView:
     return _settle(tx, task_id, TaskState.INPUT_REQUIRED, report)
 
 
-def fail_dead_letters(tx: Tx, *, most: int = 50) -> int:
-    """Fail open tasks whose inbox message died; returns how many. Safe to repeat."""
-    failed = 0
-    for letter in bus.list_dead_tasks(tx, most=most):
-        task = queries.find_task(tx, TaskId(letter.task_id))
-        if task is None or not rules.is_open(task.state):
-            continue
-        words = log.kernel_says(tx, task.id, task.context_id, f"{task.agent} did not finish it: {letter.reason}")
-        task = log.advance(tx, task, [log.moved(TaskState.FAILED, words)])
-        delivery.withdraw(tx, task)
-        audit.record(tx, "task.failed", queries.asset(task), reason=letter.reason)
-        log.announce(tx, "task.failed", task)
-        failed += 1
-    return failed
+def fail_dead_letter(tx: Tx, task_id: TaskId, reason: str) -> None:
+    """Fail a task whose inbox message died. Safe to repeat."""
+    task = queries.find_task(tx, task_id)
+    if task is None or not rules.is_open(task.state):
+        return
+    words = log.kernel_says(tx, task.id, task.context_id, f"{task.agent} did not finish it: {reason}")
+    task = log.advance(tx, task, [log.moved(TaskState.FAILED, words)])
+    delivery.withdraw(tx, task)
+    audit.record(tx, "task.failed", queries.asset(task), reason=reason)
+    log.announce(tx, "task.failed", task)
 
 
 def count_restart(tx: Tx) -> None:
@@ -176,8 +175,8 @@ def _entry(tx: Tx, task: TaskView, report: Report) -> log.Entry:
 def _settle(tx: Tx, task_id: TaskId, state: TaskState, report: WorkReport) -> TaskView:
     """Bring a held task to a state in which the agent is free, and settle its inbox message."""
     task = _own(tx, task_id)
-    lease = bus.find_settled_lease(tx, task.id, report.fencing_token)
-    if lease is not None and task.state is state:
+    settled = bus.find_lease(tx, task.id, report.fencing_token, state=InboxState.ACKED)
+    if settled is not None and task.state is state:
         return task  # the same report again
     task, held = _held(tx, task_id, report.fencing_token)
     task = _move(tx, task, state, report)

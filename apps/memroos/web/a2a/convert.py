@@ -16,8 +16,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from memroos_contracts.broker import Artifact, EventKind, Message, MessageRole, Part, TaskDetail, TaskEvent, TaskState
 from memroos_contracts.errors import InvalidRequest
 
-_STATES = {state: a2a_pb2.TaskState.Value(f"TASK_STATE_{state.name}") for state in TaskState}
-_STATES_BACK = {number: state for state, number in _STATES.items()}
+_STATES: dict[TaskState, Any] = {state: a2a_pb2.TaskState.Value(f"TASK_STATE_{state.name}") for state in TaskState}
+_STATES_BACK: dict[int, TaskState] = {number: state for state, number in _STATES.items()}
 _ROLES = {MessageRole.USER: a2a_pb2.ROLE_USER, MessageRole.AGENT: a2a_pb2.ROLE_AGENT}
 
 StreamEvent = a2a_pb2.TaskStatusUpdateEvent | a2a_pb2.TaskArtifactUpdateEvent

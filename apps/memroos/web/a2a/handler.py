@@ -57,9 +57,11 @@ class BrokerHandler(RequestHandler):
         """Start a task or go on with one; wait for its end unless told not to."""
         actor = _actor(context, "a2aSendMessage")
         with protocol_errors():
-            task = await self._send(actor, params, context)
-            if not params.configuration.return_immediately:
-                task = await streams.settled(self._db, self._notifier, actor, task, timeout_s=self._blocking_s)
+            send = self._send(actor, params, context)
+            if params.configuration.return_immediately:
+                task = await self._db.write(actor, broker.send_message, send)
+            else:
+                task = await streams.send_and_wait(self._db, self._notifier, actor, send, timeout_s=self._blocking_s)
             return self._with_content(actor, task, _history_length(params.configuration))
 
     async def on_message_send_stream(
@@ -68,7 +70,7 @@ class BrokerHandler(RequestHandler):
         """Start a task or go on with one, and show it until it ends or needs the caller."""
         actor = _actor(context, "a2aSendStreamingMessage")
         with protocol_errors():
-            task = await self._send(actor, params, context)
+            task = await self._db.write(actor, broker.send_message, self._send(actor, params, context))
         async for item in self._stream(actor, task, until_input=True):
             yield item
 
@@ -121,16 +123,7 @@ class BrokerHandler(RequestHandler):
                 else None,
             )
             length = params.history_length if params.HasField("history_length") else 0
-            content = length > 0 or params.include_artifacts
-            page = await (self._db.write if content else self._db.read)(  # content leaves only after it is on record
-                actor,
-                broker.list_details,
-                wanted,
-                limit=size,
-                cursor=params.page_token or None,
-                history_length=length,
-                artifacts=params.include_artifacts,
-            )
+            page = await self._page(actor, wanted, params, size=size, history_length=length)
         return a2a_pb2.ListTasksResponse(
             tasks=[convert.task_to(detail) for detail in page.items],
             next_page_token=page.next_cursor or "",
@@ -183,13 +176,37 @@ class BrokerHandler(RequestHandler):
         _actor(context, "a2aPushNotificationConfigs")
         raise sdk.PushNotificationNotSupportedError
 
-    async def _send(self, actor: Actor, params: a2a_pb2.SendMessageRequest, context: ServerCallContext) -> TaskView:
+    async def _page(
+        self,
+        actor: Actor,
+        wanted: broker.TaskFilter,
+        params: a2a_pb2.ListTasksRequest,
+        *,
+        size: int,
+        history_length: int,
+    ) -> broker.DetailPage:
+        """Return a page of tasks; content leaves only after it is on record."""
+        cursor = params.page_token or None
+        if history_length == 0 and not params.include_artifacts:
+            return await self._db.read(actor, broker.list_states, wanted, limit=size, cursor=cursor)
+        return await self._db.write(
+            actor,
+            broker.read_details,
+            wanted,
+            limit=size,
+            cursor=cursor,
+            history_length=history_length,
+            artifacts=params.include_artifacts,
+        )
+
+    def _send(self, actor: Actor, params: a2a_pb2.SendMessageRequest, context: ServerCallContext) -> broker.Send:
+        """Return what the caller wants sent, to the agent whose endpoint it called."""
+        _demand_tenant(actor, context)
         message = convert.message_from(params.message)
         wish = message.metadata or {}
         skill, tags = str(wish.get(SKILL, "")), _tags(wish.get(TAGS))
-        agent = self._agent(actor, context) or ("" if skill or tags or message.task_id else self._default_agent)
-        send = broker.Send(message=message, agent=agent, skill=skill, tags=tags, purpose=str(wish.get(PURPOSE, "")))
-        return await self._db.write(actor, broker.send_message, send)
+        agent = context.state[AGENT] or ("" if skill or tags or message.task_id else self._default_agent)
+        return broker.Send(message=message, agent=agent, skill=skill, tags=tags, purpose=str(wish.get(PURPOSE, "")))
 
     async def _stream(self, actor: Actor, task: TaskView, *, until_input: bool = False) -> AsyncIterator[Event]:
         """Yield the task, then its events in generation order; nothing twice, nothing left out."""
@@ -207,7 +224,7 @@ class BrokerHandler(RequestHandler):
                     ended=ended,
                     until_input=until_input,
                 ):
-                    item = convert.event_to(task.id, task.context_id, event)
+                    item = None if event is None else convert.event_to(task.id, task.context_id, event)
                     if item is not None:
                         yield item
 
@@ -223,10 +240,9 @@ class BrokerHandler(RequestHandler):
         Raises:
             NotFound: there is no such agent, or the tenant is not the caller's.
         """
-        if context.tenant and context.tenant != actor.workspace:
-            raise NotFound("There is nothing here.", kind_of_object="tenant", id=context.tenant)
+        _demand_tenant(actor, context)
         name = context.state[AGENT]
-        return self._db.read_inline(actor, registry.find_agent_id, name) if name else None
+        return self._db.read_inline(actor, registry.get_agent, name).id if name else None
 
 
 def _actor(context: ServerCallContext, operation: str) -> Actor:
@@ -237,6 +253,11 @@ def _actor(context: ServerCallContext, operation: str) -> Actor:
     except MemroosError as error:
         raise to_protocol(error) from error
     return actor
+
+
+def _demand_tenant(actor: Actor, context: ServerCallContext) -> None:
+    if context.tenant and context.tenant != actor.workspace:
+        raise NotFound("There is nothing here.", kind_of_object="tenant", id=context.tenant)
 
 
 def _history_length(holder: a2a_pb2.SendMessageConfiguration | a2a_pb2.GetTaskRequest) -> int | None:

@@ -17,6 +17,20 @@ from memroos_kit.db import Database
 PREFIXES = ("/a2a", "/tasks", "/message:send", "/message:stream", "/api/a2a", "/.well-known/agent-card.json")
 """What belongs to this application; everything else is REST."""
 
+OPERATIONS = (
+    "a2aKernelCard",
+    "a2aAgentCard",
+    "a2aSendMessage",
+    "a2aSendStreamingMessage",
+    "a2aGetTask",
+    "a2aListTasks",
+    "a2aCancelTask",
+    "a2aSubscribeToTask",
+    "a2aGetExtendedAgentCard",
+    "a2aPushNotificationConfigs",
+)
+"""What is served here, as the access table calls it."""
+
 
 def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starlette:
     """Return the application: the kernel's endpoint at `/a2a`, one per agent at `/a2a/agents/{agent}`.

@@ -1,0 +1,91 @@
+"""The front door: who calls, may this role come in, and which application answers.
+
+Inside the edge (limits, headers, metrics) and outside of every application, so that nothing is served that has not
+passed here.
+"""
+
+from collections.abc import Sequence
+
+from memroos import registry
+from memroos.web.a2a.routes import PREFIXES
+from memroos_contracts.errors import MemroosError
+from memroos_kit import problems
+from memroos_kit.clock import Clock
+from memroos_kit.edge import App, Receive, Scope, Send
+from memroos_kit.limits import RateLimiter
+
+PUBLIC = ("/healthz", "/readyz", "/.well-known/agent-card.json")
+PUBLIC_BELOW = ("/problems/",)
+
+
+class Front:
+    """Authenticates every request that is not for a public address, then hands it on.
+
+    Args:
+        rest: answers what is not A2A.
+        a2a: answers below the addresses of `PREFIXES`.
+        limiter: how fast a key may come.
+    """
+
+    def __init__(self, rest: App, a2a: App, keyring: registry.Keyring, limiter: RateLimiter, clock: Clock) -> None:
+        self._rest = rest
+        self._a2a = a2a
+        self._keyring = keyring
+        self._limiter = limiter
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._rest(scope, receive, send)
+            return
+        path: str = scope["path"]
+        if not is_public(path):
+            try:
+                actor = self._keyring.authenticate(_bearer(scope["headers"]), self._clock.now())
+                self._limiter.take(actor.key or actor.principal)
+            except MemroosError as error:
+                await refuse(error, send)
+                return
+            scope["actor"] = actor
+        if is_a2a(path):
+            try:
+                await self._a2a(scope, receive, send)
+            except MemroosError as error:
+                await refuse(error, send)
+        else:
+            await self._rest(scope, receive, send)
+
+
+def is_public(path: str) -> bool:
+    """Whether an address answers without a key; the access table's public rows say the same."""
+    return path in PUBLIC or path.startswith(PUBLIC_BELOW)
+
+
+def is_a2a(path: str) -> bool:
+    """Whether the A2A application answers here."""
+    return any(path == prefix or path.startswith((f"{prefix}/", f"{prefix}:")) for prefix in PREFIXES)
+
+
+async def refuse(error: MemroosError, send: Send) -> None:
+    """Answer with a problem."""
+    problem = problems.problem(error)
+    body = problem.body()
+    headers = {**problem.headers(), "content-length": str(len(body))}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": problem.status,
+            "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _bearer(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Return the key from `Authorization: Bearer <key>` (RFC 6750, 2.1), None where there is none."""
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, key = value.decode("latin-1").partition(" ")
+            return key.strip() if scheme.lower() == "bearer" else None
+    return None

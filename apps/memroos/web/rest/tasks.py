@@ -1,0 +1,230 @@
+"""Tasks over REST: for callers, and for agents that work at their inbox."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
+from litestar.response import Stream
+
+from memroos import broker, bus, events
+from memroos.web import streams
+from memroos.web.streams import Streams
+from memroos_contracts.broker import (
+    ArtifactReport,
+    CancelRequest,
+    ClaimRequest,
+    ClaimView,
+    HeartbeatReport,
+    Message,
+    MessageRole,
+    SendRequest,
+    TaskDetail,
+    TaskEvent,
+    TaskState,
+    TaskView,
+    WorkReport,
+)
+from memroos_contracts.errors import InvalidRequest
+from memroos_contracts.identity import Actor, TaskId
+from memroos_contracts.pages import Page
+from memroos_kit.db import Database
+from memroos_kit.db.once import Idempotency, once
+from memroos_kit.ids import new_id
+
+WAIT_MAX_S = 60
+KEEP_ALIVE_S = 15.0
+PAGE_MAX = 100
+
+Db = NamedDependency[Database]
+Caller = NamedDependency[Actor]
+Notifier = NamedDependency[events.Notifier]
+
+
+class TaskController(Controller):
+    """Tasks, as those who send them see them."""
+
+    path = "/api/tasks"
+    tags = ("tasks",)
+
+    @post("/", operation_id="sendTask", status_code=201)
+    async def send_task(
+        self,
+        data: JSONBody[SendRequest],
+        db: Db,
+        actor: Caller,
+        notifier: Notifier,
+        idempotency: NamedDependency[Idempotency | None],
+        wait_s: FromQuery[int] = 0,
+    ) -> TaskView:
+        """Send a message to an agent, by name or by skill; wait for the end for up to `wait_s` seconds."""
+        send = _send(data)
+        task = await db.write(actor, once, idempotency, TaskView, broker.send_message, send)
+        return await streams.settled(db, notifier, actor, task, timeout_s=_wait(wait_s))
+
+    @get("/", operation_id="listTasks")
+    async def list_tasks(
+        self,
+        db: Db,
+        actor: Caller,
+        agent: FromQuery[str] = "",
+        owner: FromQuery[str] = "",
+        context_id: FromQuery[str] = "",
+        task_state: FromQuery[TaskState | None] = None,
+        changed_since: FromQuery[datetime | None] = None,
+        limit: FromQuery[int] = 50,
+        cursor: FromQuery[str | None] = None,
+    ) -> Page[TaskView]:
+        """List tasks without their content, the last changed first."""
+        if not 1 <= limit <= PAGE_MAX:
+            raise InvalidRequest(f"limit: between 1 and {PAGE_MAX}.", fields={"limit": f"between 1 and {PAGE_MAX}"})
+        wanted = broker.TaskFilter(
+            owner=owner, agent_id=agent, context_id=context_id, state=task_state, changed_since=changed_since
+        )
+        return await db.read(actor, broker.list_tasks, wanted, limit=limit, cursor=cursor)
+
+    @get("/{task:str}", operation_id="getTask")
+    async def get_task(self, task: FromPath[str], db: Db, actor: Caller) -> TaskView:
+        """Say where a task stands, without its content."""
+        return db.read_inline(actor, broker.get_task, TaskId(task))
+
+    @get("/{task:str}/content", operation_id="getTaskContent")
+    async def get_task_content(
+        self, task: FromPath[str], db: Db, actor: Caller, history_length: FromQuery[int | None] = None
+    ) -> TaskDetail:
+        """Return a task's messages and artifacts; the ledger keeps who read them."""
+        return await db.write(actor, broker.read_detail, TaskId(task), history_length=history_length)
+
+    @get("/{task:str}/events", operation_id="followTask")
+    async def follow_task(
+        self,
+        task: FromPath[str],
+        db: Db,
+        actor: Caller,
+        notifier: Notifier,
+        open_streams: NamedDependency[Streams],
+        after: FromQuery[int] = 0,
+        last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
+    ) -> Stream:
+        """Follow a task's log as server-sent events; `Last-Event-ID` (the generation) goes on where you were."""
+        view = await db.write(actor, broker.read_task, TaskId(task))
+        start = int(last_event_id) if last_event_id and last_event_id.isdecimal() else after
+        frames = _frames(db, notifier, open_streams, actor, view, start)
+        return Stream(frames, media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    @post("/{task:str}/cancel", operation_id="cancelTask", status_code=200)
+    async def cancel_task(self, task: FromPath[str], data: JSONBody[CancelRequest], db: Db, actor: Caller) -> TaskView:
+        """End a task before its time."""
+        return await db.write(actor, broker.cancel_task, TaskId(task), reason=data.reason)
+
+
+class WorkController(Controller):
+    """Tasks, as the agents that do them see them."""
+
+    path = "/api/tasks"
+    tags = ("work",)
+
+    @post("/claim", operation_id="claimTask", status_code=200)
+    async def claim_task(
+        self, data: JSONBody[ClaimRequest], db: Db, actor: Caller, notifier: Notifier
+    ) -> Response[ClaimView | None]:
+        """Take the next task under a lease, waiting for up to `wait_s` seconds; 204 when there was none."""
+        claim = await _claim(db, notifier, actor, data)
+        return Response(claim, status_code=200 if claim is not None else 204)
+
+    @post("/{task:str}/heartbeat", operation_id="extendTaskLease", status_code=200)
+    async def extend_lease(
+        self, task: FromPath[str], data: JSONBody[HeartbeatReport], db: Db, actor: Caller
+    ) -> TaskView:
+        """Say that you still work on it; the lease ends later."""
+        return await db.write(actor, broker.extend_lease, TaskId(task), data)
+
+    @post("/{task:str}/progress", operation_id="reportTaskProgress", status_code=200)
+    async def report_progress(self, task: FromPath[str], data: JSONBody[WorkReport], db: Db, actor: Caller) -> TaskView:
+        """Tell the caller how it goes."""
+        return await db.write(actor, broker.report_progress, TaskId(task), data)
+
+    @post("/{task:str}/artifact", operation_id="addTaskArtifact", status_code=200)
+    async def add_artifact(
+        self, task: FromPath[str], data: JSONBody[ArtifactReport], db: Db, actor: Caller
+    ) -> TaskView:
+        """Hand over a piece of the result."""
+        return await db.write(actor, broker.add_artifact, TaskId(task), data)
+
+    @post("/{task:str}/complete", operation_id="completeTask", status_code=200)
+    async def complete_task(self, task: FromPath[str], data: JSONBody[WorkReport], db: Db, actor: Caller) -> TaskView:
+        """The work is done."""
+        return await db.write(actor, broker.complete_task, TaskId(task), data)
+
+    @post("/{task:str}/fail", operation_id="failTask", status_code=200)
+    async def fail_task(self, task: FromPath[str], data: JSONBody[WorkReport], db: Db, actor: Caller) -> TaskView:
+        """The work cannot be done."""
+        return await db.write(actor, broker.fail_task, TaskId(task), data)
+
+    @post("/{task:str}/ask", operation_id="askTaskCaller", status_code=200)
+    async def ask_caller(self, task: FromPath[str], data: JSONBody[WorkReport], db: Db, actor: Caller) -> TaskView:
+        """Ask the caller for something; the answer comes as a new claim."""
+        return await db.write(actor, broker.ask_caller, TaskId(task), data)
+
+
+def _send(data: SendRequest) -> broker.Send:
+    if not data.parts:
+        raise InvalidRequest("parts: at least one is needed.", fields={"parts": "at least one is needed"})
+    message = Message(
+        message_id=data.message_id or new_id("msg"),
+        role=MessageRole.USER,
+        parts=data.parts,
+        context_id=data.context_id,
+        task_id=data.task_id,
+        metadata=data.metadata,
+        reference_task_ids=data.reference_task_ids,
+    )
+    return broker.Send(
+        message=message,
+        agent=data.agent,
+        skill=data.skill,
+        tags=tuple(data.tags),
+        purpose=data.purpose,
+        label=data.label,
+    )
+
+
+def _wait(wait_s: int) -> int:
+    return max(0, min(wait_s, WAIT_MAX_S))
+
+
+async def _claim(db: Database, notifier: events.Notifier, actor: Actor, wish: ClaimRequest) -> ClaimView | None:
+    """Claim now or as soon as something comes, until the time is over."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _wait(wish.wait_s)
+    with notifier.listen(bus.subject(actor.agent or "")) as listener:
+        while True:
+            claim = await db.write(actor, broker.claim_task, lease_s=wish.lease_s)
+            left = deadline - loop.time()
+            if claim is not None or left <= 0 or listener.closed:
+                return claim
+            due = db.read_inline(actor, broker.seconds_until_due)
+            await listener.next(left if due is None else min(left, due))
+
+
+async def _frames(
+    db: Database, notifier: events.Notifier, open_streams: Streams, actor: Actor, task: TaskView, after: int
+) -> AsyncIterator[bytes]:
+    async with AsyncExitStack() as stack:
+        ended = stack.enter_context(open_streams.open(actor))
+        follow = streams.follow(db, notifier, actor, task.id, after=after, ended=ended, keep_alive_s=KEEP_ALIVE_S)
+        async for entry in follow:
+            yield b": keep-alive\n\n" if entry is None else _frame(entry)
+
+
+def _frame(entry: TaskEvent) -> bytes:
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (
+        entry.generation,
+        entry.kind.encode(),
+        msgspec.json.encode(entry),
+    )

@@ -1,0 +1,248 @@
+"""The composition root: builds the kernel out of its parts; the only file that names concrete ones."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from litestar.di import Provide
+from prometheus_client import CollectorRegistry
+
+from memroos import __version__, audit, broker, bus, events, governance, registry
+from memroos.audit import worker as audit_worker
+from memroos.events import worker as events_worker
+from memroos.governance import worker as governance_worker
+from memroos.registry import worker as registry_worker
+from memroos.settings import Settings
+from memroos.web import access, deps
+from memroos.web.a2a import OPERATIONS as A2A_OPERATIONS
+from memroos.web.a2a import Cards, create_a2a_app
+from memroos.web.a2a.handler import BrokerHandler
+from memroos.web.front import Front
+from memroos.web.rest import CONTROLLERS
+from memroos.web.streams import Streams
+from memroos_contracts.errors import MemroosError
+from memroos_contracts.governance import Action
+from memroos_contracts.identity import service_actor
+from memroos_contracts.registry import AgentKind, AgentSkill, AgentState, NewAgent
+from memroos_kit import lock, log, server
+from memroos_kit.clock import Clock, SystemClock
+from memroos_kit.db import Database
+from memroos_kit.db.migrate import migrate
+from memroos_kit.db.once import forget_old
+from memroos_kit.limits import RateLimiter, StreamSlots
+from memroos_kit.service import Health, ServiceApp, create_app
+from memroos_kit.stopping import Stopping
+
+DATABASE = "conversations.db"
+LOCK = "kernel.lock"
+MIGRATIONS = Path(__file__).parent / "migrations"
+KERNEL = service_actor("kernel")
+SWEEP_S = 60.0
+
+ECHO = NewAgent(
+    name="echo",
+    kind=AgentKind.LOCAL,
+    title="Echo",
+    description="Answers with what it was sent. It lives inside the kernel, for first steps and measurements.",
+    state=AgentState.ACTIVE,
+    skills=(AgentSkill(id="echo", name="Echo", description="Sends the message back.", tags=("echo", "test")),),
+    max_concurrency=256,
+)
+
+_log = log.get(__name__)
+
+
+class Kernel:
+    """The parts of one kernel process, built and not yet serving.
+
+    Args:
+        settings: how.
+        clock: the time; tests bring their own.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.started = time.monotonic()
+        self.stopping = Stopping()
+        self.metrics = CollectorRegistry()
+        self.path = settings.data_dir / DATABASE
+        migrate(self.path, MIGRATIONS)
+
+        self.notifier = events.Notifier(queue_size=settings.stream_queue)
+        self.keyring = registry.Keyring()
+        self.ledger = audit.Ledger(
+            audit.ensure_signer(settings.data_dir), seal_every=settings.seal_every, witness=settings.witness_file
+        )
+        self.gate = governance.Gate(
+            governance.Policy.load(settings.policy_dir),
+            resumers={Action.TASK_SEND: broker.answer_hold},
+            approval_ttl=timedelta(seconds=settings.approval_ttl_s),
+            decision_ttl=timedelta(seconds=settings.decision_ttl_s),
+        )
+        self.db = Database(
+            self.path,
+            authorizer=self.gate,
+            journals=[self.ledger, events.Log(self.notifier), self.keyring],
+            failures=audit.FailureRecorder(),
+            clock=self.clock,
+            queue_size=settings.write_queue,
+            batch_max=settings.batch_max,
+            readers=settings.read_threads,
+        )
+        self.streams = Streams(StreamSlots(per_key=settings.streams_per_key), self.stopping)
+        self._first_steps()
+        self.app = self._app()
+
+    def _first_steps(self) -> None:
+        """Make what every kernel has: the default workspace, the operator's key, the echo agent."""
+        self.db.write_now(KERNEL, registry.ensure_default_workspace)
+        key = self.settings.operator_api_key
+        secret = key.reveal() if key is not None else self._operator_key_from_file()
+        self.db.write_now(KERNEL, registry.ensure_operator_key, secret)
+        self.db.write_now(KERNEL, registry.ensure_local_agent, ECHO)
+        self.db.read_now(KERNEL, self.keyring.load)
+
+    def _operator_key_from_file(self) -> str:
+        secret, made = registry.read_or_create_operator_key(self.settings.operator_key_path, self.clock.now())
+        if made:
+            _log.info("operator key made", file=str(self.settings.operator_key_path))
+        return secret
+
+    def _app(self) -> ServiceApp:
+        settings = self.settings
+        handler = BrokerHandler(
+            self.db,
+            self.notifier,
+            self.streams,
+            blocking_s=settings.wait_max_s,
+            default_agent=settings.default_agent,
+        )
+        a2a = create_a2a_app(handler, Cards(settings.base_url, __version__), self.db)
+        limiter = RateLimiter(per_minute=settings.requests_per_minute, burst=settings.request_burst)
+        app = create_app(
+            Health("kernel", __version__),
+            route_handlers=CONTROLLERS,
+            stopping=self.stopping,
+            checks={"database": self._check_database},
+            body_limit_bytes=settings.body_limit_bytes,
+            metrics=self.metrics,
+            inside=lambda rest: Front(rest, a2a, self.keyring, limiter, self.clock),
+            guards=[deps.guard],
+            dependencies=self._dependencies(),
+            lifespan=[self._lifespan],
+            openapi_config=None,
+        )
+        access.demand_complete([*_operations(app), *A2A_OPERATIONS])
+        return app
+
+    def _dependencies(self) -> dict[str, Provide]:
+        parts: dict[str, Any] = {
+            "db": self.db,
+            "notifier": self.notifier,
+            "gate": self.gate,
+            "keyring": self.keyring,
+            "ledger": self.ledger,
+            "settings": self.settings,
+            "open_streams": self.streams,
+            "stopping": self.stopping,
+            "kernel": self,
+        }
+        return {
+            **{name: Provide(_constant(part), sync_to_thread=False) for name, part in parts.items()},
+            "actor": Provide(deps.provide_actor),
+            "idempotency": Provide(deps.provide_idempotency),
+        }
+
+    async def _check_database(self) -> None:
+        await self.db.read(KERNEL, registry.list_workspaces)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Any) -> AsyncIterator[None]:
+        """Run the workers while the app serves; end the waits, then the workers, then the database."""
+        loop = asyncio.get_running_loop()
+        self.db.attach(loop)
+        self.notifier.attach(loop)
+        self.notifier.tap(self._heard)
+        try:
+            with self.stopping.calling(self.notifier.close):
+                async with asyncio.TaskGroup() as group:
+                    for work in self._workers():
+                        group.create_task(work)
+                    yield
+                    self.stopping.set()
+        finally:
+            await asyncio.to_thread(self.close)
+
+    def _workers(self) -> list[Coroutine[Any, Any, None]]:
+        db, stopping = self.db, self.stopping
+        local = broker.LocalDeliveries(db, self.notifier, {ECHO.name: broker.EchoAgent()})
+        retention = timedelta(days=self.settings.event_retention_days)
+        return [
+            local.run(stopping),
+            broker.sweep(db, stopping),
+            audit_worker.run(db, self.ledger, stopping, every_s=self.settings.seal_interval_s),
+            events_worker.run(db, stopping, retention=retention),
+            governance_worker.run(db, self.gate, stopping),
+            registry_worker.run(db, self.keyring, stopping),
+            bus.recover_forever(db, stopping),
+            self._forget_idempotency(),
+        ]
+
+    async def _forget_idempotency(self) -> None:
+        """Forget old answers to repeated requests, a chunk at a time."""
+        while not self.stopping.is_set():
+            before = self.clock.now() - timedelta(seconds=self.settings.idempotency_ttl_s)
+            try:
+                while await self.db.write(KERNEL, forget_old, before):
+                    pass
+            except MemroosError as error:  # a full disk or a full queue: the next minute tries again
+                _log.warning("old answers not forgotten", problem=error.slug())
+            await self.stopping.first(self.stopping.wait(), timeout_s=SWEEP_S)
+
+    def _heard(self, event: str, subject: str) -> None:
+        if event == registry.RegistryEvent.KEY_REVOKED:
+            self.streams.end_key(subject)
+
+    def close(self) -> None:
+        """Finish what was accepted, sign it, and close the database."""
+        with contextlib.suppress(MemroosError):  # a full disk keeps nobody from stopping
+            self.db.write_now(KERNEL, audit.seal)
+        self.db.close()
+
+
+def run_kernel(settings: Settings) -> None:
+    """Serve until SIGTERM.
+
+    Raises:
+        AlreadyRunning: another kernel runs on this data directory.
+    """
+    log.configure(process="kernel", level=settings.log_level, form=settings.log_format)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with lock.hold(settings.data_dir / LOCK, address=settings.base_url):
+        kernel = Kernel(settings)
+        server.run(
+            kernel.app,
+            host=settings.host,
+            port=settings.port,
+            stopping=kernel.stopping,
+            grace_s=settings.shutdown_grace_s,
+        )
+
+
+def _operations(app: ServiceApp) -> set[str]:
+    return {
+        str(getattr(handler, "operation_id", None))
+        for route in app.routes
+        for handler in getattr(route, "route_handlers", ())
+        if "OPTIONS" not in getattr(handler, "http_methods", ()) or len(handler.http_methods) > 1
+    }
+
+
+def _constant(part: Any) -> Callable[[], Any]:
+    return lambda: part
