@@ -49,7 +49,6 @@ class Action(StrEnum):
     MEMORY_READ = "memory.read"
     MEMORY_RECALL = "memory.recall"
 
-    DECISION_ASK = "decision.ask"
     TOOL_USE = "tool.use"  # what an agent does by itself, outside the kernel; its own name for it is an open set
     DECISION_READ = "decision.read"
     DECISION_REPORT = "decision.report"

@@ -138,7 +138,7 @@ AGENT_ANY = {
 }  # fmt: skip
 AGENT_BOTH = AGENT_ANY | {
     "agent.read", "agent.heartbeat", "task.read", "inbox.read", "memory.write", "memory.read", "memory.recall",
-    "decision.ask", "decision.read", "decision.report", "approval.read",
+    "decision.read", "decision.report", "approval.read",
 }  # fmt: skip
 SERVICE_ANY = {
     "workspace.read", "agent.read", "peer.read", "event.read", "task.send", "task.read", "task.list", "task.cancel",
