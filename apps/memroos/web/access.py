@@ -95,7 +95,23 @@ ROWS: tuple[Row, ...] = (
     Row("rejectRequest", "POST", "/api/approvals/{approval}/reject", _OPERATORS, object="approval"),
     Row("listPolicies", "GET", "/api/policies", {OPERATOR: WORKSPACE, AUDITOR: WORKSPACE}),
     # bus
+    Row("sendInboxMessage", "POST", "/api/agent-context", _CALLERS),
+    Row("receiveInboxMessages", "POST", "/api/agent-context/receive", _WORKERS),
+    Row("ackInboxMessage", "POST", "/api/agent-context/{message}/ack", _WORKERS, object="message"),
+    Row("nackInboxMessage", "POST", "/api/agent-context/{message}/nack", _WORKERS, object="message"),
+    Row("extendInboxLease", "POST", "/api/agent-context/{message}/extend", _WORKERS, object="message"),
+    Row("releaseInboxMessage", "POST", "/api/agent-context/{message}/release", _WORKERS, object="message"),
+    Row("replyToInboxMessage", "POST", "/api/agent-context/{message}/reply", _WORKERS, object="message"),
+    Row("listInboxMessages", "GET", "/api/agent-context", _OPERATORS | _WORKERS),
+    Row("listDeadLetters", "GET", "/api/agent-context/dead", _OPERATORS | _WORKERS),
+    Row("readInboxMessage", "GET", "/api/agent-context/{message}", _OPERATORS | _WORKERS, object="message"),
+    Row("requeueInboxMessage", "POST", "/api/agent-context/{message}/requeue", _OPERATORS | _WORKERS, object="message"),
     # memory
+    Row("recallMemory", "POST", "/api/recall", _CALLERS),
+    Row("writeAgentMemory", "POST", "/api/agent-memory", _CALLERS),
+    Row("listAgentMemory", "GET", "/api/agent-memory", _CALLERS),
+    Row("listMemoryEvents", "GET", "/api/memory", _CALLERS),
+    Row("readMemoryEvent", "GET", "/api/memory/{memory_id}", _CALLERS, object="memory"),
     # tasks
     Row("a2aKernelCard", "GET", "/.well-known/agent-card.json", public=True),
     Row("a2aAgentCard", "GET", "/a2a/agents/{agent}/.well-known/agent-card.json", _EVERYBODY, object="agent"),
@@ -130,6 +146,8 @@ ROWS: tuple[Row, ...] = (
     Row("getAuditEvent", "GET", "/api/audit/{event}", _EVIDENCE, object="audit_event"),
     Row("streamEvents", "GET", "/api/events", _EVERYBODY),
     Row("listEvents", "GET", "/api/events/log", _EVERYBODY),
+    # operations
+    Row("getOperations", "GET", "/api/operations", _READERS),
 )
 
 
