@@ -48,7 +48,7 @@ def listing(
     agent: str | None = None, *, state: InboxState | None = None, limit: int | None = None, cursor: str | None = None
 ) -> Call[Page[InboxMessageView]]:
     """List the messages of an inbox, the newest first; an agent's own when none is named."""
-    wanted = query(agent=agent, state=state, limit=limit, cursor=cursor)
+    wanted = query(agent=agent, message_state=state, limit=limit, cursor=cursor)
     return Call(method="GET", path=path(_ROOT), query=wanted, returns=Page[InboxMessageView])
 
 
