@@ -134,7 +134,7 @@ class _Verification:
         self.verifier = verifier
         self.progress = progress
         self.frontier: list[bytes] = [b""] * tree.LEVELS
-        self.size = self.sealed = self.heads = self.witnessed = 0
+        self.size = self.sealed = self.sealed_before = self.heads = self.witnessed = 0
         self.recent: set[str] = set()
         self.older: set[str] = set()
         self.due = heapq.merge(self._stored_heads(), witnessed)
@@ -255,8 +255,11 @@ class _Verification:
             return Misfit(head.size, f"{head.name}: {head.fault}")
         if tree.root_of(self.frontier, self.size) != head.root:
             reason = f"the events up to here are not those of {head.name}"
-            return Misfit(self.sealed + 1, reason, until_seq=head.size)
-        self.sealed = head.size
+            # Two heads may speak of one size; then the events before it are those that were not sealed until there.
+            before = self.sealed_before if head.size == self.sealed else self.sealed
+            return Misfit(before + 1, reason, until_seq=head.size)
+        if head.size > self.sealed:
+            self.sealed_before, self.sealed = self.sealed, head.size
         self.witnessed += head.witnessed
         self.heads += not head.witnessed
         return None

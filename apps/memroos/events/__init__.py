@@ -5,7 +5,7 @@ reader follows the live tail, and comes back with the offset it saw last.
 """
 
 from memroos.events.queries import Stretch, list_events, read_stretch
-from memroos.events.rules import Filter, frame, position_frame, reset_frame
+from memroos.events.rules import Filter, Row, frame, position_frame, reset_frame
 from memroos.events.service import Feed, Listener, Log, Notifier, expire, publish
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Listener",
     "Feed",
     "Filter",
+    "Row",
     "frame",
     "position_frame",
     "reset_frame",
