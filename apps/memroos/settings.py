@@ -11,7 +11,7 @@ from memroos_kit import outbound
 from memroos_kit.settings import Secret
 
 OPERATOR_KEY_FILE = "operator.key"
-SHORTEST_OPERATOR_KEY = 24
+SHORTEST_OPERATOR_KEY = 32
 
 AtLeastOne = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0.1, le=86_400)]
@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     it, never a Host header. Empty means `http://<host>:<port>`."""
 
     operator_api_key: Secret | None = None
-    """The operator's key, at least 24 characters without spaces. Without one, the first start writes a random key into
+    """The operator's key, at least 32 characters, 10 of them different, without spaces. Without one, the first start writes a random key into
     `MEMROOS_OPERATOR_API_KEY_FILE`: there is no default password."""
 
     operator_api_key_file: Path | None = None

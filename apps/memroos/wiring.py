@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,7 +11,7 @@ from typing import Any
 from litestar.di import Provide
 from prometheus_client import CollectorRegistry
 
-from memroos import __version__, audit, broker, bus, events, governance, registry
+from memroos import __version__, audit, broker, bus, events, governance, operations, registry
 from memroos.audit import worker as audit_worker
 from memroos.events import worker as events_worker
 from memroos.governance import worker as governance_worker
@@ -68,7 +67,7 @@ class Kernel:
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
-        self.started = time.monotonic()
+        self.started_at = self.clock.now()
         self.stopping = Stopping()
         self.metrics = CollectorRegistry()
         self.path = settings.data_dir / DATABASE
@@ -150,8 +149,7 @@ class Kernel:
             "ledger": self.ledger,
             "settings": self.settings,
             "open_streams": self.streams,
-            "stopping": self.stopping,
-            "kernel": self,
+            "process": operations.Process(self.db, __version__, self.started_at),
         }
         return {
             **{name: Provide(_constant(part), sync_to_thread=False) for name, part in parts.items()},

@@ -65,7 +65,7 @@ class Base(DeclarativeBase):
 
 def by_value(enum: type[StrEnum]) -> Enum:
     """Return the column type that stores an enum by its value."""
-    return Enum(enum, values_callable=lambda members: [m.value for m in members], native_enum=False)
+    return Enum(enum, values_callable=lambda members: [m.value for m in members], native_enum=False, length=64)
 
 
 def append_only(table: str, *, columns: Sequence[str] = ()) -> tuple[str, str]:

@@ -4,6 +4,7 @@ A migration is one transaction: it is there as a whole or not at all. Foreign ke
 batch mode rebuilds tables, and are checked before the commit.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from sqlalchemy import Connection, MetaData
 
 from memroos_contracts.errors import ErrorKind, MemroosError
 from memroos_kit.db import engine as engines
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # what it did is ours to say
 
 
 class DatabaseNewer(MemroosError):

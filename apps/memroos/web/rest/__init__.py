@@ -1,5 +1,6 @@
 """REST: JSON in, JSON out, one verb for each route."""
 
+from memroos.web.rest.agent_context import AgentContextController, LeaseController
 from memroos.web.rest.agents import AgentController, CallerController
 from memroos.web.rest.approvals import ApprovalController
 from memroos.web.rest.audit import AuditController
@@ -7,6 +8,9 @@ from memroos.web.rest.decisions import DecisionController
 from memroos.web.rest.events import EventController
 from memroos.web.rest.heartbeat import HeartbeatController
 from memroos.web.rest.keys import KeyController
+from memroos.web.rest.memory import AgentMemoryController, MemoryController, RecallController
+from memroos.web.rest.operations import OperationsController
+from memroos.web.rest.openapi import OpenApiController
 from memroos.web.rest.policies import PolicyController
 from memroos.web.rest.problems import ProblemController
 from memroos.web.rest.tasks import TaskController, WorkController
@@ -22,10 +26,17 @@ CONTROLLERS = (
     EventController,
     ApprovalController,
     DecisionController,
+    OperationsController,
     PolicyController,
+    OpenApiController,
     ProblemController,
     TaskController,
     WorkController,
+    AgentContextController,
+    LeaseController,
+    AgentMemoryController,
+    MemoryController,
+    RecallController,
 )
 """Everything that is served, one controller per resource."""
 
