@@ -6,7 +6,7 @@ reader's own scope alone.
 """
 
 from memroos.memory.errors import NotYourStream
-from memroos.memory.queries import search
+from memroos.memory.queries import find
 from memroos.memory.service import (
     Event,
     append_event,
@@ -28,7 +28,7 @@ __all__ = [
     "remember_receipt",
     "write_memory",
     "recall",
-    "search",
+    "find",
     "disclose",
     "read_event",
     "list_events",

@@ -180,6 +180,11 @@ def count_events(tx: Read) -> int:
     return int(tx.execute(_EVENTS).fetchone()[0])
 
 
+def find(tx: Read, request: RecallRequest) -> RecallResult:
+    """Find what answers a question among what the actor may see; `disclose` it before it goes out."""
+    return search(tx, RecallQuery(tx.actor.workspace, readers.reader_of(tx.actor), request))
+
+
 def search(tx: Read, query: RecallQuery) -> RecallResult:
     """Find the events that answer a question best, among those of its reader and by their statistics alone.
 

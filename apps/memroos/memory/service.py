@@ -24,7 +24,6 @@ from memroos_contracts.memory import (
     MemoryEventView,
     MemoryKind,
     NewMemory,
-    RecallQuery,
     RecallRequest,
     RecallResult,
 )
@@ -281,17 +280,12 @@ def _json(value: dict[str, Any] | None) -> str | None:
 def recall(tx: Tx, request: RecallRequest) -> RecallResult:
     """Find what answers a question among what the actor may see, and record that it was given out.
 
-    Doors search first, in a reader, and then `disclose`, so that a long search holds up no writer.
+    Doors `find` first, in a reader, and then `disclose`, so that a long search holds up no writer.
 
     Raises:
         Denied: policy does not let this actor recall this.
     """
-    return disclose(tx, request, queries.search(tx, question_of(tx, request)))
-
-
-def question_of(tx: Any, request: RecallRequest) -> RecallQuery:
-    """Return a question as this actor may ask it."""
-    return RecallQuery(tx.actor.workspace, readers.reader_of(tx.actor), request)
+    return disclose(tx, request, queries.find(tx, request))
 
 
 def disclose(tx: Tx, request: RecallRequest, found: RecallResult) -> RecallResult:

@@ -34,7 +34,7 @@ _STOP = frozenset((
 @lru_cache(maxsize=65_536)
 def _forms(word: str) -> tuple[str, ...]:
     """Return a written word as it is indexed: without accents and case, as its stem, or in pairs of characters."""
-    decomposed = unicodedata.normalize("NFKD", word.casefold())
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", word).casefold())
     plain = "".join(c for c in decomposed if not unicodedata.combining(c) and (c.isalnum()))[:_LONGEST_WORD]
     if not plain:
         return ()

@@ -1,7 +1,7 @@
 """Words: what is put into the index is found again, whatever it is."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from memroos.memory.rules import words
@@ -12,6 +12,7 @@ ENDINGS = ["", "s", "es", "ed", "ing", "ational", "iveness", "ly", "ies", "ment"
 
 
 @given(st.text(max_size=300))
+@example("\N{MATHEMATICAL SANS-SERIF ITALIC CAPITAL A}")
 def test_the_index_keeps_exactly_the_words_it_is_given(text: str) -> None:
     found = words.words_of(text)
     connection = sqlite3.connect(":memory:")

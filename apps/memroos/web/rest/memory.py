@@ -1,0 +1,70 @@
+"""Memory over REST: write, recall, read."""
+
+from typing import Annotated
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from memroos import memory
+from memroos_contracts.identity import Actor
+from memroos_contracts.memory import MemoryEventView, NewMemory, RecallRequest, RecallResult
+from memroos_contracts.pages import Page
+from memroos_kit.db import Database
+from memroos_kit.db.once import Idempotency, once
+
+Db = NamedDependency[Database]
+Caller = NamedDependency[Actor]
+Limit = Annotated[int, QueryParameter(ge=1, le=100)]
+Cursor = FromQuery[str | None]
+
+
+class AgentMemoryController(Controller):
+    """What a caller keeps for itself."""
+
+    path = "/api/agent-memory"
+    tags = ("memory",)
+
+    @post("/", operation_id="writeAgentMemory")
+    async def write_memory(
+        self, data: JSONBody[NewMemory], db: Db, actor: Caller, idempotency: NamedDependency[Idempotency | None]
+    ) -> MemoryEventView:
+        """Keep a memory, or a receipt of what you did; it can be recalled at once."""
+        return await db.write(actor, once, idempotency, MemoryEventView, memory.write_memory, data)
+
+    @get("/", operation_id="listAgentMemory")
+    async def list_own(self, db: Db, actor: Caller, limit: Limit = 50, cursor: Cursor = None) -> Page[MemoryEventView]:
+        """List what you have written, newest first; the ledger keeps that it was read."""
+        return await db.write(actor, memory.list_own, limit=limit, cursor=cursor)
+
+
+class RecallController(Controller):
+    """Questions to memory."""
+
+    path = "/api/recall"
+    tags = ("memory",)
+
+    @post("/", operation_id="recallMemory", status_code=200)
+    async def recall(self, data: JSONBody[RecallRequest], db: Db, actor: Caller) -> RecallResult:
+        """Find what answers a question among what you may see, best first; the ledger keeps what was given out."""
+        found = await db.read(actor, memory.find, data)
+        return await db.write(actor, memory.disclose, data, found)
+
+
+class MemoryController(Controller):
+    """Raw events, as they were."""
+
+    path = "/api/memory"
+    tags = ("memory",)
+
+    @get("/", operation_id="listMemoryEvents")
+    async def list_events(
+        self, db: Db, actor: Caller, stream: FromQuery[str], limit: Limit = 50, cursor: Cursor = None
+    ) -> Page[MemoryEventView]:
+        """List a stream's events that you may see, oldest first; the ledger keeps that they were read."""
+        return await db.write(actor, memory.list_events, stream, limit=limit, cursor=cursor)
+
+    @get("/{memory_id:str}", operation_id="readMemoryEvent")
+    async def read_event(self, memory_id: FromPath[str], db: Db, actor: Caller) -> MemoryEventView:
+        """Return one event; the ledger keeps who read it."""
+        return await db.write(actor, memory.read_event, memory_id)
