@@ -56,6 +56,7 @@ CASES = {
     "viewers-see-work-without-content": Case(Effect.REDACT, VIEWER, "task.read"),
     "viewers-see-approvals-without-content": Case(Effect.REDACT, VIEWER, "approval.read"),
     "agents-tend-themselves": Case(Effect.ALLOW, AGENT, "agent.heartbeat", FOR_ME),
+    "agents-renew-their-key": Case(Effect.ALLOW, AGENT, "key.rotate", MINE),
     "agents-may-see-peers": Case(Effect.ALLOW, AGENT, "peer.read"),
     "agents-may-send-work": Case(
         Effect.ALLOW, AGENT, "task.send", Asset("agent", "a", agent=OTHER_AGENT.id, state="active")
@@ -138,7 +139,7 @@ AGENT_ANY = {
 }  # fmt: skip
 AGENT_BOTH = AGENT_ANY | {
     "agent.read", "agent.heartbeat", "task.read", "inbox.read", "memory.write", "memory.read", "memory.recall",
-    "decision.read", "decision.report", "approval.read",
+    "decision.read", "decision.report", "approval.read", "key.read", "key.rotate",
 }  # fmt: skip
 SERVICE_ANY = {
     "workspace.read", "agent.read", "peer.read", "event.read", "task.send", "task.read", "task.list", "task.cancel",
@@ -156,7 +157,12 @@ MATRIX: dict[str, tuple[Actor, Asset, set[str], set[str]]] = {
     ),
     "viewer": (VIEWER, FOREIGN, PEOPLE, {"task.read", "inbox.read", "approval.read"}),
     "agent, own": (AGENT, MINE, AGENT_BOTH | {"task.cancel"}, set()),
-    "agent, addressed": (AGENT, FOR_ME, AGENT_BOTH | {"task.work", "inbox.receive", "inbox.settle"}, set()),
+    "agent, addressed": (
+        AGENT,
+        FOR_ME,
+        AGENT_BOTH | {"task.work", "inbox.receive", "inbox.settle", "inbox.requeue"},
+        set(),
+    ),
     "agent, foreign": (AGENT, FOREIGN, AGENT_ANY, set()),
     "kernel": (KERNEL, FOREIGN, {a.value for a in KERNEL_VERBS} - {"approval.answer"}, set()),
     "service": (MEMORY, FOREIGN, SERVICE_ANY, set()),
@@ -199,7 +205,7 @@ def test_only_those_who_work_use_tools(actor: Actor, shipped: Policy) -> None:
     assert use(shipped, actor, "file.read").effect is Effect.DENY
 
 
-@pytest.mark.parametrize("state", ["draft", "quarantined", "retired"])
+@pytest.mark.parametrize("state", ["draft", "quarantined"])
 def test_nobody_sends_work_to_an_agent_out_of_service(state: str, shipped: Policy) -> None:
     for actor, action in product((OPERATOR, AGENT, KERNEL), ("task.send", "inbox.send")):
         assert ask(shipped, actor, action, Asset("agent", "a", agent="a", state=state)).effect is Effect.DENY
