@@ -36,8 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     it, never a Host header. Empty means `http://<host>:<port>`."""
 
     operator_api_key: Secret | None = None
-    """The operator's key, at least 32 characters, 10 of them different, without spaces. Without one, the first start writes a random key into
-    `MEMROOS_OPERATOR_API_KEY_FILE`: there is no default password."""
+    """The operator's key, at least 32 characters, 10 of them different, without spaces. Without one, the first start
+    writes a random key into `MEMROOS_OPERATOR_API_KEY_FILE`: there is no default password."""
 
     operator_api_key_file: Path | None = None
     """File with the operator's key. If it does not exist, the first start writes a random key into it, readable by its

@@ -1,6 +1,5 @@
 """Gives back what dead receivers held, also while nobody asks for it."""
 
-import asyncio
 from datetime import timedelta
 
 import structlog
@@ -8,6 +7,7 @@ import structlog
 from memroos.bus import queries, rules, service
 from memroos_contracts.identity import service_actor
 from memroos_kit.db import Database
+from memroos_kit.stopping import Stopping
 
 LONGEST_REST = timedelta(seconds=5)
 """A lease that begins while the worker rests may end this much late; a receiver that asks sees it at once anyway."""
@@ -27,16 +27,13 @@ async def recover(db: Database) -> timedelta:
     return rules.rest_until(due, now=db.clock.now(), longest=LONGEST_REST)
 
 
-async def recover_forever(db: Database, stop: asyncio.Event) -> None:
+async def recover_forever(db: Database, stopping: Stopping) -> None:
     """Recover until told to stop; forget old messages on the way."""
-    while not stop.is_set():
+    while not stopping.is_set():
         try:
             rest = await recover(db)
             await db.write(_KERNEL, service.forget_settled, db.clock.now() - KEEP_SETTLED)
         except Exception:  # noqa: BLE001 - the loop outlives a full disk; what is due stays due
             _log.exception("recovering inboxes failed")
             rest = LONGEST_REST
-        try:
-            await asyncio.wait_for(stop.wait(), rest.total_seconds())
-        except TimeoutError:
-            continue
+        await stopping.first(stopping.wait(), timeout_s=rest.total_seconds())

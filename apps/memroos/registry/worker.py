@@ -1,7 +1,5 @@
 """The registry's endless loop: what time does to agents and keys."""
 
-import asyncio
-import contextlib
 import time
 
 import structlog
@@ -10,6 +8,7 @@ from memroos.registry import queries, service
 from memroos.registry.keyring import Keyring
 from memroos_contracts.identity import service_actor
 from memroos_kit.db import Database
+from memroos_kit.stopping import Stopping
 
 TICK_S = 1.0
 """Streams of an expired key end, and silence is noticed, within this time."""
@@ -41,11 +40,11 @@ async def write_uses(db: Database, keyring: Keyring) -> None:
         await db.write(service_actor(_KERNEL), service.mark_keys_used, used)
 
 
-async def run(db: Database, keyring: Keyring, stop: asyncio.Event) -> None:
+async def run(db: Database, keyring: Keyring, stopping: Stopping) -> None:
     """Step until told to stop, then once more, so that what is known of keys is written."""
     written = time.monotonic()
     while True:
-        last = stop.is_set()
+        last = stopping.is_set()
         try:
             await step(db)
             if last or time.monotonic() - written >= USES_EVERY_S:
@@ -55,5 +54,4 @@ async def run(db: Database, keyring: Keyring, stop: asyncio.Event) -> None:
             _log.exception("registry step failed")
         if last:
             return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), TICK_S)
+        await stopping.first(stopping.wait(), timeout_s=TICK_S)

@@ -14,6 +14,7 @@ from memroos_contracts.errors import StorageFailed
 from memroos_contracts.identity import Actor, AgentId
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database
+from memroos_kit.stopping import Stopping
 
 
 def test_a_dead_receivers_message_is_given_back_without_anybody_asking(
@@ -55,7 +56,7 @@ def test_the_worker_recovers_until_it_is_told_to_stop(
     clock.advance(seconds=1)
 
     async def run() -> None:
-        stop = asyncio.Event()
+        stop = Stopping()
         async with asyncio.TaskGroup() as group:
             group.create_task(bus.recover_forever(db, stop))
             while (await db.read(OPERATOR, bus.inbox_stats))[0].leased:  # noqa: ASYNC110 - only the database tells
@@ -79,7 +80,7 @@ class Failing:
 
 def test_an_error_does_not_end_the_worker(clock: ManualClock) -> None:
     async def run() -> None:
-        stop, db = asyncio.Event(), Failing(clock)
+        stop, db = Stopping(), Failing(clock)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(bus.recover_forever(cast(Database, db), stop))
             await db.asked.wait()

@@ -11,6 +11,7 @@ from memroos_contracts.identity import Role
 from memroos_contracts.registry import AgentKind, AgentState, Heartbeat, NewAgent, NewKey, NewKeyView
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database
+from memroos_kit.stopping import Stopping
 
 Rows = Callable[[], list[tuple[Any, ...]]]
 
@@ -41,7 +42,7 @@ def test_what_is_known_of_keys_is_written_when_the_loop_ends(
     db: Database, keyring: Keyring, clock: ManualClock, scouts_key: NewKeyView
 ) -> None:
     async def story() -> None:
-        stop = asyncio.Event()
+        stop = Stopping()
         stop.set()
         await worker.run(db, keyring, stop)
 
@@ -67,7 +68,7 @@ def test_the_loop_outlives_a_full_disk_and_ends_at_once_when_told_to(keyring: Ke
     disk = FullDisk()
 
     async def story() -> None:
-        stop = asyncio.Event()
+        stop = Stopping()
         async with asyncio.timeout(0.9), asyncio.TaskGroup() as group:  # sooner than its next tick
             group.create_task(worker.run(cast("Database", disk), keyring, stop))
             await asyncio.sleep(0.05)

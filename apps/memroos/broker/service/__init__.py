@@ -25,8 +25,23 @@ from memroos.broker.service.work import (
 )
 
 __all__ = [
-    "Send", "add_artifact", "answer_hold", "ask_caller", "cancel_task", "claim_task", "complete_task", "count_restart",
-    "drop_local", "extend_lease",
-    "fail_dead_letter", "fail_overdue", "fail_task", "read_detail", "read_details", "read_task", "report_local", "report_progress",
+    "Send",
+    "add_artifact",
+    "answer_hold",
+    "ask_caller",
+    "cancel_task",
+    "claim_task",
+    "complete_task",
+    "count_restart",
+    "drop_local",
+    "extend_lease",
+    "fail_dead_letter",
+    "fail_overdue",
+    "fail_task",
+    "read_detail",
+    "read_details",
+    "read_task",
+    "report_local",
+    "report_progress",
     "send_message",
-]  # fmt: skip
+]

@@ -9,8 +9,8 @@ from memroos.web.rest.events import EventController
 from memroos.web.rest.heartbeat import HeartbeatController
 from memroos.web.rest.keys import KeyController
 from memroos.web.rest.memory import AgentMemoryController, MemoryController, RecallController
-from memroos.web.rest.operations import OperationsController
 from memroos.web.rest.openapi import OpenApiController
+from memroos.web.rest.operations import OperationsController
 from memroos.web.rest.policies import PolicyController
 from memroos.web.rest.problems import ProblemController
 from memroos.web.rest.tasks import TaskController, WorkController
