@@ -219,6 +219,19 @@ def test_who_leaves_is_forgotten(notifier: events.Notifier) -> None:
     assert (notifier.feeds, notifier._listeners, notifier._feeds) == (0, {}, {})
 
 
+def test_a_tap_hears_of_everything(db: Database, notifier: events.Notifier) -> None:
+    heard: list[tuple[str, str]] = []
+    notifier.tap(lambda type_, subject: heard.append((type_, subject)))
+
+    async def story() -> None:
+        await db.write(OPERATOR, events.publish, "task.created", subject="task_1", data={})
+        await db.write(STRANGER, events.publish, "key.revoked", subject="key_1", data={})
+
+    run(notifier, story)
+
+    assert heard == [("task.created", "task_1"), ("key.revoked", "key_1")]
+
+
 def test_without_a_loop_nobody_waits(publish: Publish, notifier: events.Notifier) -> None:
     with notifier.listen("task_1") as listener:
         publish()
