@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, func, select, text, tuple_
+from sqlalchemy import Select, bindparam, func, or_, select, text, tuple_
 
 from memroos import bus
 from memroos.broker import rules
@@ -47,7 +47,7 @@ _IN_FLIGHT = Hot(
     select(func.coalesce(func.sum(TaskCount.tasks), 0)).where(
         TaskCount.workspace_id == bindparam("workspace"),
         TaskCount.agent_id == bindparam("agent"),
-        TaskCount.state.in_([TaskState.SUBMITTED.value, TaskState.WORKING.value]),
+        or_(TaskCount.state == TaskState.SUBMITTED.value, TaskCount.state == TaskState.WORKING.value),
     )
 )
 _WAITING = Hot(

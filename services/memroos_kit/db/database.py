@@ -205,7 +205,10 @@ class Database:
         except Exception as error:
             if not self._in_transaction:
                 raise _TransactionGone from error
-            operation.error = engines.storage_error(error) or error
+            storage = engines.storage_error(error)
+            if storage is not None:
+                _log.error("verb failed in storage", verb=_name(operation.verb), exc_info=error)
+            operation.error = storage or error
             return self._record_failure(tx, operation)
         finally:
             taken = time.thread_time() - started  # its own work, not its waiting for the other threads
@@ -232,6 +235,7 @@ class Database:
             transaction.rollback()
         if self._in_transaction:
             self._cursor.execute("ROLLBACK")
+        # Whatever broke, the caller has to hear that nothing was kept; the log has the cause.
         answer = engines.storage_error(cause) or (cause if isinstance(cause, MemroosError) else StorageFailed())
         _log.error("batch abandoned", operations=len(batch), exc_info=cause)
         for operation in batch:

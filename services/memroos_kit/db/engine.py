@@ -23,7 +23,8 @@ WRITER_PRAGMAS = (
 )
 READER_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA busy_timeout=5000", "PRAGMA cache_size=-32768")
 
-_FULL, _IO_ERROR = 13, 10  # https://sqlite.org/rescode.html
+_FULL = 13  # https://sqlite.org/rescode.html
+_STORAGE_CODES = frozenset({5, 6, 7, 8, 10, 11, 14, 26})  # busy, locked, no memory, read-only, I/O, corrupt, can't open
 _NO_SPACE = ("disk is full", "no space left")
 
 
@@ -59,9 +60,7 @@ def storage_error(error: BaseException) -> MemroosError | None:
     text = str(cause).lower()
     if code == _FULL or any(words in text for words in _NO_SPACE):
         return StorageFull()
-    if isinstance(cause, sqlite3.IntegrityError | sqlite3.ProgrammingError):
-        return None  # a mistake of ours, not of the disk
-    return StorageFailed()
+    return StorageFailed() if code in _STORAGE_CODES else None  # anything else is a mistake of ours, not of the disk
 
 
 @contextmanager

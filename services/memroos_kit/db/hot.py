@@ -55,6 +55,8 @@ class Hot:
             names = [c.name for c in statement.table.columns]
         compiled = statement.compile(dialect=_DIALECT, column_keys=names)
         self.sql = str(compiled)
+        if "POSTCOMPILE" in self.sql:
+            raise ValueError("A hot statement cannot hold a list whose length is known only later; write it as text.")
         self.defaults: Mapping[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
 
     def bind(self, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -220,7 +220,7 @@ def _demand_available(agent: AgentView) -> None:
 
 
 def _agent_asset(agent: AgentView, label: Label) -> Asset:
-    return Asset(kind="agent", id=agent.id, agent=agent.id, label=label)
+    return Asset(kind="agent", id=agent.id, agent=agent.id, state=agent.state.value, label=label)
 
 
 def _mark_sent(tx: Tx, message_id: str, scope: str, digest: bytes, task_id: TaskId) -> None:
