@@ -26,6 +26,7 @@ from memroos_kit import lock, log
 REFUSED = 78
 """Exit code of a process that will not start as things are (EX_CONFIG): starting it again would not help."""
 
+DATABASE = "conversations.db"
 KERNEL_LOCK = "kernel.lock"
 LOCK = "up.lock"
 STANDING = "up.json"
@@ -170,7 +171,7 @@ class Supervisor:
                 in its place; all are stopped.
         """
         try:
-            async with httpx.AsyncClient(trust_env=False, timeout=_ANSWER_S) as http, asyncio.TaskGroup() as group:
+            async with _client() as http, asyncio.TaskGroup() as group:
                 for watched in self._watched:
                     group.create_task(watched.run(http))
                     await watched.settled.wait()
@@ -319,6 +320,11 @@ class _Watched:
             before.last_exit if last_exit is None else last_exit,
         )
         self._changed()
+
+
+def _client() -> httpx.AsyncClient:
+    """Return what asks for readiness; it keeps no connection open, for which a process would wait when it stops."""
+    return httpx.AsyncClient(trust_env=False, timeout=_ANSWER_S, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 def _now() -> datetime:

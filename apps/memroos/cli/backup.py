@@ -1,0 +1,81 @@
+"""`memroos backup` and `memroos restore`: on files, without the server."""
+
+from pathlib import Path
+
+import click
+
+from memroos import __version__, audit
+from memroos.cli.failures import Failure
+from memroos.cli.options import data_dir_option, json_option
+from memroos.cli.output import Output, Progress, size, when
+from memroos.cli.settings import kernel_settings
+from memroos.supervisor import DATABASE, KERNEL_LOCK
+from memroos_kit import backup as files
+from memroos_kit import lock
+
+
+@click.command()
+@click.argument("archive", type=click.Path(path_type=Path))
+@data_dir_option
+@json_option
+def backup(archive: Path, data_dir: Path | None, as_json: bool) -> None:
+    """Back the data up into the new directory ARCHIVE.
+
+    The kernel may run meanwhile. The backup holds the database and the key that the ledger's heads are signed with:
+    whoever has it can sign as your ledger, so keep it as you keep keys. The operator's key is not in it.
+    """
+    source = kernel_settings(data_dir).data_dir
+    progress = Progress()
+    try:
+        manifest = files.back_up(
+            source / DATABASE,
+            archive,
+            secret_files=[source / audit.KEY_FILE],
+            files=[source / audit.PUBLIC_KEY_FILE],
+            facts={"memroos": __version__},
+            progress=progress,
+        )
+    except files.BackupFailed as error:
+        raise Failure(str(error)) from error
+    finally:
+        progress.end()
+    out = Output(as_json=as_json)
+    out.facts(manifest, _facts(archive, manifest))
+    out.say(f"\nIt holds a secret ({audit.KEY_FILE}): keep it as you keep keys.")
+
+
+@click.command()
+@click.argument("archive", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@data_dir_option
+@click.option("--force", is_flag=True, help="Move data that is there aside, instead of refusing.")
+@json_option
+def restore(archive: Path, data_dir: Path | None, force: bool, as_json: bool) -> None:
+    """Put the backup ARCHIVE into the data directory, after checking all of it. The kernel must not run."""
+    target = kernel_settings(data_dir).data_dir
+    progress = Progress()
+    try:
+        restored = files.restore(
+            archive, target, lock=lock.hold(target / KERNEL_LOCK, process="restore"), force=force, progress=progress
+        )
+    except lock.AlreadyRunning as error:
+        raise Failure(f"{error}.", "Stop it first: `memroos down`.") from error
+    except files.RestoreRefused as error:
+        raise Failure(str(error), "" if force else "`--force` moves it aside; nothing is deleted.") from error
+    except files.BackupDamaged as error:
+        raise Failure(str(error), "Nothing was changed. Use another backup.") from error
+    finally:
+        progress.end()
+    out = Output(as_json=as_json)
+    aside = str(restored.set_aside) if restored.set_aside else ""
+    out.facts(restored, [*_facts(archive, restored.manifest), ("restored to", str(target)), ("moved aside", aside)])
+    out.say("\nCheck the ledger with `memroos audit verify`, then start with `memroos up`.")
+
+
+def _facts(archive: Path, manifest: files.Manifest) -> list[tuple[str, str]]:
+    return [
+        ("backup", str(archive)),
+        ("made", when(manifest.made_at)),
+        ("version", manifest.facts.get("memroos", "")),
+        ("files", "\n".join(f"{file.name} ({size(file.size_bytes)})" for file in manifest.files)),
+        ("checked", "ok"),
+    ]

@@ -1,0 +1,51 @@
+"""The settings of the command line, beside those of the kernel that it shares the environment with."""
+
+from pathlib import Path
+
+import msgspec
+
+from memroos.cli.failures import WrongUsage
+from memroos.settings import Settings
+from memroos_kit.settings import Secret, SettingsError, load
+
+
+class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which kernel the commands talk to, and as whom."""
+
+    url: str = ""
+    """Address of the kernel. Empty means the one on this machine, where its own settings say."""
+
+    api_key: Secret | None = None
+    """Key to come with. Without one, the operator's key of this machine's kernel is used."""
+
+
+def kernel_settings(data_dir: Path | None = None) -> Settings:
+    """Return the kernel's settings.
+
+    Args:
+        data_dir: another data directory than the settings name.
+
+    Raises:
+        WrongUsage: a setting is wrong.
+    """
+    try:
+        settings = load(Settings, others=(ClientSettings,))
+    except SettingsError as error:
+        raise _failure(error) from error
+    return settings if data_dir is None else msgspec.structs.replace(settings, data_dir=data_dir)
+
+
+def client_settings() -> ClientSettings:
+    """Return the command line's own settings.
+
+    Raises:
+        WrongUsage: a setting is wrong.
+    """
+    try:
+        return load(ClientSettings, others=(Settings,))
+    except SettingsError as error:
+        raise _failure(error) from error
+
+
+def _failure(error: SettingsError) -> WrongUsage:
+    return WrongUsage("; ".join(error.problems), "docs/reference/settings.md lists every setting.")
