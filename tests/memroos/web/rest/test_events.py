@@ -3,13 +3,13 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from tests.actors import AGENT, AUDITOR, OPERATOR, OTHER_AGENT, STRANGER, VIEWER
 from tests.conftest import Policy
+from tests.memroos.web.rest.opening import opened
 from tests.memroos.web.rest.serving import calling, serving
 
 from memroos import events
@@ -348,59 +348,6 @@ def test_a_stream_needs_the_right_to_read_events(
 
 
 # -- over HTTP -------------------------------------------------------------------------------------------------
-
-
-class Answer:
-    """An answer of the app, as its messages come."""
-
-    def __init__(self, sent: asyncio.Queue[Any]) -> None:
-        self._sent = sent
-        self.start: dict[str, Any] = {}
-
-    @property
-    def status(self) -> int:
-        return int(self.start["status"])
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {name.decode(): value.decode() for name, value in self.start["headers"]}
-
-    async def piece(self) -> bytes:
-        """Return the next piece of the body; empty at the end."""
-        message = await asyncio.wait_for(self._sent.get(), 5)
-        return bytes(message.get("body", b""))
-
-
-@asynccontextmanager
-async def opened(app: Any, actor: Actor, query: str = "", **headers: str) -> AsyncIterator[Answer]:
-    """Ask for the stream over ASGI; the caller goes away at the end of the block."""
-    sent: asyncio.Queue[Any] = asyncio.Queue()
-    gone = asyncio.Event()
-    requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
-
-    async def receive() -> Any:
-        request = next(requests, None)
-        if request is None:
-            await gone.wait()
-        return request or {"type": "http.disconnect"}
-
-    named = calling(actor, **headers)
-    scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
-        "path": "/api/events", "raw_path": b"/api/events", "root_path": "", "query_string": query.encode(),
-        "headers": [(name.lower().encode(), value.encode()) for name, value in named.items()],
-        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2),
-    }  # fmt: skip
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(app(scope, receive, sent.put))
-        answer = Answer(sent)
-        answer.start = await asyncio.wait_for(sent.get(), 5)
-        try:
-            yield answer
-        finally:
-            gone.set()
-            await asyncio.wait([task], timeout=5)
-            task.cancel()
 
 
 @pytest.fixture
