@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from litestar.di import Provide
-from prometheus_client import CollectorRegistry
 
 from memroos import __version__, audit, broker, bus, events, governance, operations, registry
 from memroos.audit import worker as audit_worker
@@ -20,7 +19,7 @@ from memroos.settings import Settings
 from memroos.web import access, deps
 from memroos.web.a2a import OPERATIONS as A2A_OPERATIONS
 from memroos.web.a2a import Cards, create_a2a_app
-from memroos.web.a2a.handler import BrokerHandler
+from memroos.web.a2a.operations import BrokerHandler
 from memroos.web.front import Front
 from memroos.web.rest import CONTROLLERS
 from memroos.web.streams import Streams
@@ -69,7 +68,6 @@ class Kernel:
         self.clock = clock or SystemClock()
         self.started_at = self.clock.now()
         self.stopping = Stopping()
-        self.metrics = CollectorRegistry()
         self.path = settings.data_dir / DATABASE
         migrate(self.path, MIGRATIONS)
 
@@ -130,7 +128,6 @@ class Kernel:
             stopping=self.stopping,
             checks={"database": self._check_database},
             body_limit_bytes=settings.body_limit_bytes,
-            metrics=self.metrics,
             inside=lambda rest: Front(rest, a2a, self.keyring, limiter, self.clock),
             guards=[deps.guard],
             dependencies=self._dependencies(),
@@ -175,6 +172,7 @@ class Kernel:
                     yield
                     self.stopping.set()
         finally:
+            self.stopping.set()  # a worker that died ends the process; whoever watches it starts it again
             await asyncio.to_thread(self.close)
 
     def _workers(self) -> list[Coroutine[Any, Any, None]]:
@@ -204,7 +202,7 @@ class Kernel:
             await self.stopping.first(self.stopping.wait(), timeout_s=SWEEP_S)
 
     def _heard(self, event: str, subject: str) -> None:
-        if event == registry.RegistryEvent.KEY_REVOKED:
+        if event in {registry.RegistryEvent.KEY_REVOKED, registry.RegistryEvent.KEY_SUSPENDED}:
             self.streams.end_key(subject)
 
     def close(self) -> None:

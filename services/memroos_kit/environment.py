@@ -12,3 +12,8 @@ PRESETS = {
 
 for _name, _value in PRESETS.items():
     os.environ.setdefault(_name, _value)  # noqa: TID251 - it is the libraries that read it
+
+
+def for_child(**additions: str) -> dict[str, str]:
+    """Return this process's environment for a child, with additions: it is handed on, not read."""
+    return {**os.environ, **additions}  # noqa: TID251 - see above

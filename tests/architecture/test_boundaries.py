@@ -69,6 +69,7 @@ LATE_IMPORTS: dict[tuple[str, str], str] = {}
 
 # Files over 500 lines, each with the reason why it is one thing: {path: reason}.
 LONG_FILES: dict[str, str] = {
+    "apps/memroos/migrations/versions/2026_11_21_first_tables.py": "all first tables, written out",
     "tests/memroos_kit/test_outbound.py": "one guard, and every server that tries to get around it",
 }
 
@@ -293,7 +294,7 @@ def test_only_settings_reads_the_environment() -> None:
     readers = [
         f"{module}: {read}"
         for module, tree in sources().items()
-        if not is_in(module, "memroos_kit.settings")
+        if not is_in(module, "memroos_kit.settings") and not is_in(module, "memroos_kit.environment")
         for read in environment_reads(tree)
     ]
 

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = [*sorted(path for path in (ROOT / "scripts").iterdir() if path.is_file()), ROOT / ".ci" / "run"]
+SCRIPTS = [
+    *sorted(path for path in (ROOT / "scripts").iterdir() if path.is_file() and path.suffix != ".py"),
+    ROOT / ".ci" / "run",
+]
 
 FAKE_PYTHON = """#!/bin/sh
 # Stands in for Python: notes venv and pip calls, and hands everything else to the real one.

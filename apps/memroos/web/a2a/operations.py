@@ -14,10 +14,11 @@ from memroos.web.a2a import convert
 from memroos.web.a2a.context import ACTOR, AGENT
 from memroos.web.a2a.errors import protocol_errors, to_protocol
 from memroos.web.streams import Streams
-from memroos_contracts.broker import TaskDetail, TaskView
+from memroos_contracts.broker import TaskDetail, TaskState, TaskView
 from memroos_contracts.errors import InvalidRequest, MemroosError, NotFound
 from memroos_contracts.identity import Actor, AgentId, Role, TaskId
 from memroos_kit.db import Database
+from memroos_kit.stopping import Stopping
 
 SKILL = "memroos.skill"
 TAGS = "memroos.tags"
@@ -62,6 +63,7 @@ class BrokerHandler(RequestHandler):
                 task = await self._db.write(actor, broker.send_message, send)
             else:
                 task = await streams.send_and_wait(self._db, self._notifier, actor, send, timeout_s=self._blocking_s)
+            task = await self._read(actor, task)
             return self._with_content(actor, task, _history_length(params.configuration))
 
     async def on_message_send_stream(
@@ -69,23 +71,27 @@ class BrokerHandler(RequestHandler):
     ) -> AsyncGenerator[Event]:
         """Start a task or go on with one, and show it until it ends or needs the caller."""
         actor = _actor(context, "a2aSendStreamingMessage")
-        with protocol_errors():
+        # There is a place for the stream, or nothing is sent.
+        with protocol_errors(), self._streams.open(actor) as ended:
             task = await self._db.write(actor, broker.send_message, self._send(actor, params, context))
-        async for item in self._stream(actor, task, until_input=True):
-            yield item
+            task = await self._read(actor, task)
+            async for item in self._stream(actor, task, ended, until_input=True):
+                yield item
 
     async def on_subscribe_to_task(
         self, params: a2a_pb2.SubscribeToTaskRequest, context: ServerCallContext
     ) -> AsyncGenerator[Event]:
         """Show a task as it is, then everything that happens to it."""
         actor = _actor(context, "a2aSubscribeToTask")
-        with protocol_errors():
+        with protocol_errors(), self._streams.open(actor) as ended:
             agent = self._agent(actor, context)
             task = await self._db.write(actor, broker.read_task, TaskId(params.id), agent_id=agent)
-        if broker.is_final(task.state):
-            raise sdk.UnsupportedOperationError(message=f"Task {task.id} is {task.state}; there is nothing to follow.")
-        async for item in self._stream(actor, task):
-            yield item
+            if broker.is_final(task.state):
+                raise broker.TaskClosed(
+                    f"Task {task.id} is {task.state}; there is nothing to follow.", task=task.id, state=task.state
+                )
+            async for item in self._stream(actor, task, ended):
+                yield item
 
     async def on_get_task(self, params: a2a_pb2.GetTaskRequest, context: ServerCallContext) -> a2a_pb2.Task | None:
         """Return a task with its content."""
@@ -134,12 +140,12 @@ class BrokerHandler(RequestHandler):
     async def on_cancel_task(
         self, params: a2a_pb2.CancelTaskRequest, context: ServerCallContext
     ) -> a2a_pb2.Task | None:
-        """End a task before its time."""
+        """End a task before its time; what was said and made in it is for `GetTask`, which puts that on record."""
         actor = _actor(context, "a2aCancelTask")
         with protocol_errors():
             agent = self._agent(actor, context)
             task = await self._db.write(actor, broker.cancel_task, TaskId(params.id), agent_id=agent)
-            return self._with_content(actor, task, None)
+            return convert.task_to(TaskDetail(task=task, history=None, artifacts=None))
 
     async def on_get_extended_agent_card(
         self, params: a2a_pb2.GetExtendedAgentCardRequest, context: ServerCallContext
@@ -208,25 +214,23 @@ class BrokerHandler(RequestHandler):
         agent = context.state[AGENT] or ("" if skill or tags or message.task_id else self._default_agent)
         return broker.Send(message=message, agent=agent, skill=skill, tags=tags, purpose=str(wish.get(PURPOSE, "")))
 
-    async def _stream(self, actor: Actor, task: TaskView, *, until_input: bool = False) -> AsyncIterator[Event]:
+    async def _read(self, actor: Actor, task: TaskView) -> TaskView:
+        """Put on record that the actor gets to see a task that is not its own."""
+        return task if task.owner == actor.principal else await self._db.write(actor, broker.read_task, task.id)
+
+    async def _stream(
+        self, actor: Actor, task: TaskView, ended: Stopping, *, until_input: bool = False
+    ) -> AsyncIterator[Event]:
         """Yield the task, then its events in generation order; nothing twice, nothing left out."""
-        with protocol_errors():
-            yield self._with_content(actor, task, None)
-            if broker.is_final(task.state):
-                return
-            with self._streams.open(actor) as ended:
-                async for event in streams.follow(
-                    self._db,
-                    self._notifier,
-                    actor,
-                    task.id,
-                    after=task.generation,
-                    ended=ended,
-                    until_input=until_input,
-                ):
-                    item = None if event is None else convert.event_to(task.id, task.context_id, event)
-                    if item is not None:
-                        yield item
+        yield self._with_content(actor, task, None)
+        if broker.is_final(task.state) or (until_input and task.state is TaskState.INPUT_REQUIRED):
+            return
+        async for event in streams.follow(
+            self._db, self._notifier, actor, task.id, after=task.generation, ended=ended, until_input=until_input
+        ):
+            item = None if event is None else convert.event_to(task.id, task.context_id, event)
+            if item is not None:
+                yield item
 
     def _with_content(self, actor: Actor, task: TaskView, history_length: int | None) -> a2a_pb2.Task:
         detail: TaskDetail = self._db.read_inline(
