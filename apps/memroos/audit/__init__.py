@@ -17,7 +17,8 @@ from memroos.audit.queries import (
     prove_inclusion,
 )
 from memroos.audit.rules.body import digest
-from memroos.audit.rules.note import Signer, Verifier
+from memroos.audit.rules.note import Signer, Verifier, read_checkpoint
+from memroos.audit.rules.tree import hash_leaf, includes
 from memroos.audit.service import (
     KEY_FILE,
     PUBLIC_KEY_FILE,
@@ -50,6 +51,9 @@ __all__ = [
     "FailureRecorder",
     "Signer",
     "Verifier",
+    "read_checkpoint",
+    "hash_leaf",
+    "includes",
     "ensure_signer",
     "KEY_FILE",
     "PUBLIC_KEY_FILE",
