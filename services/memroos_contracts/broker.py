@@ -7,12 +7,16 @@ lower case. Doors translate; nothing here knows the SDK.
 from collections.abc import AsyncIterator
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from memroos_contracts.governance import INTERNAL, Label
 from memroos_contracts.identity import AgentId, ApprovalId, ContextId, InboxMessageId, TaskId, WorkspaceId
+
+FencingToken = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+LeaseS = Annotated[int, Meta(ge=1, le=3600)]
 
 
 class TaskState(StrEnum):
@@ -160,10 +164,10 @@ class SendRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ClaimRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ask for the next task."""
 
-    wait_s: int = 0
-    """How long to wait for one, in seconds, 0 to 60."""
-    lease_s: int = 60
-    """How long you may stay silent, in seconds, 1 to 3600."""
+    wait_s: Annotated[int, Meta(ge=0, le=60)] = 0
+    """How long to wait for one, in seconds; the kernel may answer earlier."""
+    lease_s: LeaseS = 60
+    """How long you may stay silent, in seconds."""
 
 
 class ClaimView(msgspec.Struct, frozen=True):
@@ -183,7 +187,7 @@ class ClaimView(msgspec.Struct, frozen=True):
 class WorkReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What an agent says about a task it holds."""
 
-    fencing_token: int
+    fencing_token: FencingToken
     parts: list[Part] = []
     metadata: dict[str, Any] | None = None
 
@@ -191,14 +195,14 @@ class WorkReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class HeartbeatReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Still working."""
 
-    fencing_token: int
-    lease_s: int = 60
+    fencing_token: FencingToken
+    lease_s: LeaseS = 60
 
 
 class ArtifactReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A piece of the result."""
 
-    fencing_token: int
+    fencing_token: FencingToken
     artifact: Artifact
     append: bool = False
     last_chunk: bool = True

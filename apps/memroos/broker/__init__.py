@@ -27,6 +27,7 @@ from memroos.broker.queries import (
     list_states,
     list_tasks,
     seconds_until_due,
+    see_task,
 )
 from memroos.broker.rules import is_final, text_of, waits_for_caller
 from memroos.broker.service import (
@@ -85,6 +86,7 @@ __all__ = [
     "read_details",
     "read_task",
     "report_progress",
+    "see_task",
     "seconds_until_due",
     "send_message",
     "sweep",

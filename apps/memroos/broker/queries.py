@@ -13,7 +13,7 @@ from memroos.broker.models import Delivery, SentMessage, Task, TaskCount, TaskEv
 from memroos_contracts import broker as words
 from memroos_contracts.broker import EventKind, TaskDetail, TaskState, TaskView
 from memroos_contracts.errors import NotFound
-from memroos_contracts.governance import Asset, Label
+from memroos_contracts.governance import Action, Asset, Label
 from memroos_contracts.identity import Actor, AgentId, ApprovalId, ContextId, DeliveryId, Role, TaskId, WorkspaceId
 from memroos_contracts.pages import Page
 from memroos_kit import cursors
@@ -32,6 +32,16 @@ _EVENTS = Hot(
     select(TaskEvent.body)
     .where(TaskEvent.task_id == bindparam("task"), TaskEvent.generation > bindparam("after"))
     .order_by(TaskEvent.generation)
+    .limit(bindparam("most"))
+)
+_ARTIFACTS = Hot(
+    select(TaskEvent.body, TaskEvent.generation)
+    .where(
+        TaskEvent.task_id == bindparam("task"),
+        TaskEvent.generation < bindparam("before"),
+        TaskEvent.kind == EventKind.ARTIFACT.value,
+    )
+    .order_by(TaskEvent.generation.desc())
     .limit(bindparam("most"))
 )
 _SENT = Hot(
@@ -73,6 +83,8 @@ _decode_message = msgspec.json.Decoder(words.Message).decode
 ALL_EVENTS = 1_000_000
 """More events than a task may have."""
 
+ARTIFACTS_AT_ONCE = 8
+
 
 class TaskFilter(msgspec.Struct, frozen=True):
     """Which tasks a listing is about; empty fields do not restrict."""
@@ -108,13 +120,36 @@ def find_task(tx: Read, task_id: TaskId) -> TaskView | None:
     return task if can_see(tx.actor, task) else None
 
 
+def see_task(tx: Read, task_id: TaskId) -> TaskView:
+    """Return how a task stands, for whoever asks from outside; its last word only to those who may read it.
+
+    Raises:
+        NotFound: no task has this id, or the actor may not see it.
+        Denied: policy does not let this actor look.
+    """
+    task = get_task(tx, task_id)
+    tx.authorize(Action.TASK_LIST, asset(task))
+    return _as_permitted(tx, task)
+
+
+def _as_permitted(tx: Read, task: TaskView) -> TaskView:
+    if task.status_message is None or tx.permits(Action.TASK_READ, asset(task), purpose=task.purpose):
+        return task
+    return msgspec.structs.replace(task, status_message=None)
+
+
+def sees_only_its_own(actor: Actor) -> bool:
+    """Whether an actor sees less than its workspace: agents, and services that come with a key."""
+    return actor.role is Role.AGENT or (actor.role is Role.SERVICE and actor.key is not None)
+
+
 def can_see(actor: Actor, task: TaskView) -> bool:
     """Whether a task exists for this actor: an agent sees what it sent and what it was given."""
     if task.workspace_id != actor.workspace:
         return False
-    if actor.role is not Role.AGENT:
+    if not sees_only_its_own(actor):
         return True
-    return task.owner == actor.principal or task.agent_id == actor.agent
+    return task.owner == actor.principal or (actor.agent is not None and task.agent_id == actor.agent)
 
 
 def view(row: Any) -> TaskView:
@@ -151,6 +186,18 @@ def list_events(tx: Read, task_id: TaskId, *, after: int = 0, most: int = ALL_EV
     return [_decode_event(row[0]) for row in rows]
 
 
+def has_artifact(tx: Read, task_id: TaskId, artifact_id: str) -> bool:
+    """Whether a task has an artifact of this id; the last one is looked at first, since chunks follow each other."""
+    before = ALL_EVENTS
+    while rows := tx.execute(_ARTIFACTS, task=task_id, before=before, most=ARTIFACTS_AT_ONCE).fetchall():
+        for body, generation in rows:
+            artifact = _decode_event(body).artifact
+            if artifact is not None and artifact.artifact_id == artifact_id:
+                return True
+            before = generation
+    return False
+
+
 def get_event(tx: Read, task_id: TaskId, generation: int) -> words.TaskEvent:
     """Return one entry of a task's log, which is known to exist."""
     return list_events(tx, task_id, after=generation - 1, most=1)[0]
@@ -180,8 +227,16 @@ def list_tasks(tx: Read, wanted: TaskFilter, *, limit: int, cursor: str | None =
         cursor: the `next_cursor` of the page before.
 
     Raises:
+        Denied: policy does not let this actor look.
         InvalidCursor: the cursor is of another listing.
     """
+    tx.authorize(Action.TASK_LIST, Asset(kind="task", id="*", owner=wanted.owner))
+    page = load_page(tx, wanted, limit=limit, cursor=cursor)
+    return Page([_as_permitted(tx, task) for task in page.items], page.next_cursor)
+
+
+def load_page(tx: Read, wanted: TaskFilter, *, limit: int, cursor: str | None) -> Page[TaskView]:
+    """Return part of a listing, which the caller has decided about."""
     kind = cursors.listing("tasks", filter=msgspec.json.encode(wanted).decode())
     statement = _narrowed(tx.actor, wanted, _ROWS).order_by(Task.status_at.desc(), Task.id.desc())
     if cursor:
@@ -215,7 +270,8 @@ def list_states(tx: Read, wanted: TaskFilter, *, limit: int, cursor: str | None)
 
 def count_tasks(tx: Read, wanted: TaskFilter) -> int:
     """Return how many tasks a listing has in all: from the kept totals where they know, else from an index."""
-    if wanted.context_id or wanted.changed_since or (tx.actor.role is Role.AGENT and not wanted.owner):
+    foreign = sees_only_its_own(tx.actor) and wanted.owner != tx.actor.principal
+    if wanted.context_id or wanted.changed_since or foreign:
         return int(tx.session.execute(_narrowed(tx.actor, wanted, select(func.count(Task.id)))).scalar_one())
     statement = select(func.coalesce(func.sum(TaskCount.tasks), 0)).where(TaskCount.workspace_id == tx.actor.workspace)
     if wanted.owner:
@@ -229,7 +285,7 @@ def count_tasks(tx: Read, wanted: TaskFilter) -> int:
 
 def _narrowed(actor: Actor, wanted: TaskFilter, statement: Select[Any]) -> Select[Any]:
     statement = statement.where(Task.workspace_id == actor.workspace)
-    if actor.role is Role.AGENT and wanted.owner != actor.principal:
+    if sees_only_its_own(actor) and wanted.owner != actor.principal:
         mine = (Task.agent_id == actor.agent) if wanted.agent_id == actor.agent else (Task.owner == actor.principal)
         statement = statement.where(mine)
     if wanted.owner:

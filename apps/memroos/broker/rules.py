@@ -1,7 +1,9 @@
 """Pure decisions about tasks."""
 
+import binascii
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,6 +17,13 @@ from memroos_contracts.broker import (
     TaskEvent,
     TaskState,
 )
+
+LONGEST_ID = 200
+DEEPEST = 32
+"""How deep JSON in a part or in metadata may be nested; protocol buffers give up at about 50."""
+
+LARGEST = 1e300
+"""Largest number in JSON content: A2A carries numbers as doubles."""
 
 _MOVES: dict[TaskState, frozenset[TaskState]] = {
     TaskState.SUBMITTED: frozenset(TaskState) - {TaskState.SUBMITTED},
@@ -78,10 +87,66 @@ def objections(candidates: Sequence[Candidate]) -> dict[str, str]:
     return {c.name: "policy denies it" for c in candidates if not c.permitted}
 
 
-def digest_message(message: Message) -> bytes:
-    """Return the SHA-256 of what the caller wrote; the ids that the kernel fills in do not count."""
+def find_message_faults(message: Message) -> dict[str, str]:
+    """Return what is wrong with a caller's message, by field; empty where nothing is."""
+    ids = {"message_id": message.message_id, "context_id": message.context_id, "task_id": message.task_id}
+    faults = {name: f"at most {LONGEST_ID} characters" for name, text in ids.items() if len(text) > LONGEST_ID}
+    if not message.parts:
+        faults["parts"] = "at least one is needed"
+    return faults | find_content_faults(message.parts, message.metadata)
+
+
+def find_artifact_faults(artifact: Artifact) -> dict[str, str]:
+    """Return what is wrong with an artifact, by field; empty where nothing is."""
+    faults = {}
+    if not 0 < len(artifact.artifact_id) <= LONGEST_ID:
+        faults["artifact.artifact_id"] = f"1 to {LONGEST_ID} characters"
+    if not artifact.parts:
+        faults["artifact.parts"] = "at least one is needed"
+    found = find_content_faults(artifact.parts, artifact.metadata)
+    return faults | {f"artifact.{field}": fault for field, fault in found.items()}
+
+
+def find_content_faults(parts: Iterable[Part], metadata: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return what keeps content from leaving through every door, by field; empty where nothing does."""
+    faults = {f"parts[{place}]": fault for place, part in enumerate(parts) if (fault := _part_fault(part))}
+    if metadata is not None and (fault := _json_fault(metadata)):
+        faults["metadata"] = fault
+    return faults
+
+
+def _part_fault(part: Part) -> str:
+    contents = (part.text, part.raw, part.url, None if part.data is msgspec.UNSET else part)
+    if sum(content is not None for content in contents) != 1:
+        return "exactly one of text, raw, url and data"
+    if part.raw is not None and not _is_base64(part.raw):
+        return "raw: not base 64"
+    fault = "" if part.data is msgspec.UNSET else _json_fault(part.data)
+    return fault or ("" if part.metadata is None else _json_fault(part.metadata))
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        return False
+    return True
+
+
+def _json_fault(value: Any, depth: int = 0) -> str:
+    """Return why a JSON value does not fit into A2A, an empty string where it does."""
+    if isinstance(value, int | float) and not -LARGEST <= value <= LARGEST:
+        return "a number is too large"
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    if inner and depth >= DEEPEST:
+        return f"nested deeper than {DEEPEST}"
+    return next((fault for item in inner if (fault := _json_fault(item, depth + 1))), "")
+
+
+def digest_message(message: Message, *addressed_to: str) -> bytes:
+    """Return the SHA-256 of what the caller wrote, and to whom; the ids that the kernel fills in do not count."""
     written = msgspec.structs.replace(message, context_id="", task_id="")
-    return hashlib.sha256(msgspec.json.encode(written, order="sorted")).digest()
+    return hashlib.sha256(msgspec.json.encode((written, addressed_to), order="sorted")).digest()
 
 
 def digest_artifact(artifact: Artifact) -> str:

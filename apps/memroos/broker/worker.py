@@ -5,7 +5,8 @@ it again; reports to a task that has ended are dropped.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -13,7 +14,7 @@ from memroos import events
 from memroos.broker import queries, rules, service
 from memroos.broker.queries import WaitingDelivery
 from memroos_contracts.broker import LocalAgent, Part, Report, TaskState, Work
-from memroos_contracts.errors import MemroosError
+from memroos_contracts.errors import ErrorKind, MemroosError
 from memroos_contracts.identity import TaskId, service_actor
 from memroos_kit.db import Database
 from memroos_kit.stopping import Stopping
@@ -23,10 +24,17 @@ _log = structlog.get_logger(__name__)
 ATTEMPTS = 3
 """A local agent that takes the process down with it is not run for ever."""
 
+REPORTS_AT_ONCE = 64
+"""How many reports may wait to be written; an agent that is faster waits for the writer."""
+
 SWEEP_MOST = 1_000
 
 SWEEP_S = 5.0
 """How often deadlines are looked at, in seconds."""
+
+
+_PASSING = frozenset({ErrorKind.LIMITED, ErrorKind.UNAVAILABLE, ErrorKind.STORAGE_FULL})
+"""Errors after which the same report may succeed."""
 
 
 class LocalDeliveries:
@@ -54,12 +62,18 @@ class LocalDeliveries:
 
     async def run(self, stop: Stopping) -> None:
         """Work until told to stop; what runs then is run again at the next start."""
-        await self._db.write(service_actor("kernel"), service.count_restart)
+        try:
+            await self._db.write(service_actor("kernel"), service.count_restart)
+        except MemroosError as error:  # a full disk does not keep the kernel from starting
+            _log.warning("restart not counted", problem=error.slug())
         self._notifier.tap(self._heard)
         async with asyncio.TaskGroup() as group:
             while not stop.is_set():
                 self._wake.clear()
-                self.step(group)
+                try:
+                    self.step(group)
+                except Exception:  # noqa: BLE001 - the loop outlives a failing disk; what waits is found again
+                    _log.exception("looking for local deliveries failed")
                 await wait_any(self._wake, stop, timeout_s=SWEEP_S)
             for running in self._running.values():
                 running.cancel()
@@ -73,7 +87,7 @@ class LocalDeliveries:
             if room <= 0:
                 return
             room -= 1
-            self._running[item.task_id] = group.create_task(self._deliver(item, group))
+            self._running[item.task_id] = group.create_task(self._deliver(item))
 
     def _heard(self, event: str, subject: str) -> None:
         if event in {"task.submitted", "task.message_added"}:
@@ -83,16 +97,32 @@ class LocalDeliveries:
             if running is not None:
                 running.cancel()
 
-    async def _deliver(self, item: WaitingDelivery, group: asyncio.TaskGroup) -> None:
+    async def _deliver(self, item: WaitingDelivery) -> None:
         actor = service_actor("kernel", item.workspace_id)
+        postponed = False
         try:
             work = self._db.read_inline(actor, queries.find_work, item)
-            await self._report(item, self._run(item, work) if work is not None else _nothing(), group)
-        except Exception:  # noqa: BLE001 - whatever broke, the row is still there and comes up again
+            if work is None:
+                await self._db.write(actor, service.drop_local, item.id)
+            else:
+                await self._work(item, work)
+        except Exception:  # noqa: BLE001 - whatever broke, the row is still there; the next sweep tries it again
             _log.exception("local delivery postponed", delivery=item.id, task=item.task_id)
+            postponed = True
         finally:
             del self._running[item.task_id]
-            self._wake.set()  # there is room again, perhaps for the next message of the same task
+            if not postponed:
+                self._wake.set()  # there is room again, perhaps for the next message of the same task
+
+    async def _work(self, item: WaitingDelivery, work: Work) -> None:
+        """Run the agent and write down what it says; what cannot be kept of it ends its task."""
+        try:
+            await self._report(item, self._run(item, work))
+        except Exception as error:
+            if isinstance(error, MemroosError) and error.kind in _PASSING:
+                raise
+            _log.exception("local agent's report refused", agent=work.task.agent, task=item.task_id)
+            await self._report(item, _only(_failure(f"{work.task.agent} reported what cannot be kept.")))
 
     async def _run(self, item: WaitingDelivery, work: Work) -> AsyncIterator[Report]:
         """Yield what the agent says, and a failure where it leaves its task without a result."""
@@ -104,39 +134,42 @@ class LocalDeliveries:
             yield _failure(f"Given up: the kernel stopped {item.attempts} times while {work.task.agent} worked on it.")
             return
         try:
-            async for report in agent.run(work):
-                yield report
-                if report.state is not None and rules.waits_for_caller(report.state):
-                    return
+            async with _closing(agent.run(work)) as reports:
+                async for report in reports:
+                    yield report
+                    if report.state is not None and rules.waits_for_caller(report.state):
+                        return
         except Exception:  # noqa: BLE001 - whatever an agent does wrong ends its task, not the kernel
             _log.exception("local agent failed", agent=work.task.agent, task=item.task_id)
         yield _failure(f"{work.task.agent} ended without a result.")
 
-    async def _report(self, item: WaitingDelivery, reports: AsyncIterator[Report], group: asyncio.TaskGroup) -> None:
-        """Write reports as they come; those that come while others are being written go together."""
+    async def _report(self, item: WaitingDelivery, reports: AsyncIterator[Report]) -> None:
+        """Write reports as they come, in order; those that come while others are being written go together."""
         actor = service_actor("kernel", item.workspace_id)
         waiting: list[Report] = []
+        writing: asyncio.Future[None] | None = None
 
-        async def write() -> MemroosError | None:
-            try:
-                while waiting:
-                    batch = waiting[:]
-                    waiting.clear()
-                    await self._db.write(actor, service.report_local, item.id, item.task_id, batch)
-            except MemroosError as error:
-                return error  # raised below: in the group it would end everybody's work
-            return None
+        async def write() -> None:
+            while waiting:
+                batch = waiting[:]
+                waiting.clear()
+                await self._db.write(actor, service.report_local, item.id, item.task_id, batch)
 
-        writing: asyncio.Task[MemroosError | None] | None = None
-        async for report in reports:
-            waiting.append(report)
-            if writing is None or writing.done():
-                # It starts when this loop next waits, so an agent that answers at once is written in one piece.
-                writing = group.create_task(write())
-        if writing is None:
-            await self._db.write(actor, service.drop_local, item.id)
-        elif (error := await writing) is not None:
-            raise error
+        try:
+            async for report in reports:
+                waiting.append(report)
+                if writing is not None and (writing.done() or len(waiting) >= REPORTS_AT_ONCE):
+                    await writing  # what could not be written ends the delivery: what follows must not go on without it
+                    writing = None
+                if writing is None and waiting:
+                    # It starts when this loop next waits, so an agent that answers at once is written in one piece.
+                    writing = asyncio.ensure_future(write())
+            if writing is not None:
+                await writing
+        finally:
+            if writing is not None:
+                await asyncio.wait([writing])  # what is on its way to the writer cannot be called back
+                _ = writing.cancelled() or writing.exception()
 
 
 async def sweep(db: Database, stop: Stopping) -> None:
@@ -154,12 +187,20 @@ async def sweep_step(db: Database) -> int:
     kernel = service_actor("kernel")
     overdue = await db.read(kernel, queries.list_overdue, most=SWEEP_MOST)
     for workspace, task_id in overdue:
-        await db.write(service_actor("kernel", workspace), service.fail_overdue, task_id)
+        await _end(task_id, db.write(service_actor("kernel", workspace), service.fail_overdue, task_id))
     dead = await db.read(kernel, queries.list_dead_open_tasks, most=SWEEP_MOST)
     for letter in dead:
         actor = service_actor("kernel", letter.workspace_id)
-        await db.write(actor, service.fail_dead_letter, letter.task_id, letter.reason)
+        await _end(letter.task_id, db.write(actor, service.fail_dead_letter, letter.task_id, letter.reason))
     return len(overdue) + len(dead)
+
+
+async def _end(task_id: TaskId, ending: Awaitable[None]) -> None:
+    """Wait for one task's end; one that cannot be ended now keeps no other from ending."""
+    try:
+        await ending
+    except Exception:  # noqa: BLE001 - it stays due, and the log says why
+        _log.exception("task not ended", task=task_id)
 
 
 async def wait_any(*signals: asyncio.Event | Stopping, timeout_s: float) -> None:
@@ -172,10 +213,18 @@ async def wait_any(*signals: asyncio.Event | Stopping, timeout_s: float) -> None
             waiter.cancel()
 
 
-async def _nothing() -> AsyncIterator[Report]:
-    nothing: tuple[Report, ...] = ()
-    for report in nothing:
-        yield report
+async def _only(report: Report) -> AsyncIterator[Report]:
+    yield report
+
+
+@asynccontextmanager
+async def _closing(reports: AsyncIterator[Report]) -> AsyncIterator[AsyncIterator[Report]]:
+    """Let an agent clean up at once when nobody listens to it any more."""
+    try:
+        yield reports
+    finally:
+        if (close := getattr(reports, "aclose", None)) is not None:
+            await close()
 
 
 def _failure(words: str) -> Report:

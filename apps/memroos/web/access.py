@@ -114,7 +114,13 @@ ROWS: tuple[Row, ...] = (
     Row("readMemoryEvent", "GET", "/api/memory/{memory_id}", _CALLERS, object="memory"),
     # tasks
     Row("a2aKernelCard", "GET", "/.well-known/agent-card.json", public=True),
-    Row("a2aAgentCard", "GET", "/a2a/agents/{agent}/.well-known/agent-card.json", _EVERYBODY, object="agent"),
+    Row(
+        "a2aAgentCard",
+        "GET",
+        "/a2a/agents/{agent}/.well-known/agent-card.json",
+        _READERS | {AGENT: WORKSPACE, SERVICE: WORKSPACE},
+        object="agent",
+    ),
     Row("a2aSendMessage", "POST", "/a2a/message:send", _CALLERS),
     Row("a2aSendStreamingMessage", "POST", "/a2a/message:stream", _CALLERS),
     Row("a2aGetTask", "GET", "/a2a/tasks/{task}", _CALLERS, object="task"),

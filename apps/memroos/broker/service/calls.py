@@ -17,7 +17,7 @@ from memroos.broker.errors import (
 from memroos.broker.models import SentMessage
 from memroos.broker.service import delivery, log
 from memroos_contracts.broker import Message, TaskDetail, TaskState, TaskView
-from memroos_contracts.errors import NotFound
+from memroos_contracts.errors import InvalidRequest, NotFound
 from memroos_contracts.governance import (
     INTERNAL,
     Action,
@@ -27,7 +27,7 @@ from memroos_contracts.governance import (
     Decision,
     Label,
 )
-from memroos_contracts.identity import AgentId, ContextId, Role, TaskId
+from memroos_contracts.identity import AgentId, ContextId, TaskId
 from memroos_contracts.registry import AgentKind, AgentState, AgentView, Liveness
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Tx
@@ -68,12 +68,16 @@ def send_message(tx: Tx, send: Send, *, task_id: TaskId | None = None) -> TaskVi
         NotFound: the agent or the task is unknown.
         ContextMismatch: task and context do not belong together.
         TaskClosed: the task has ended.
+        InvalidRequest: the message is not complete, or could not leave through every door.
     """
+    faults = rules.find_message_faults(send.message)
+    if faults:
+        raise InvalidRequest("The message cannot be taken as it is.", fields=faults)
     if send.message.task_id:
         return _continue(tx, send)
 
     message = send.message
-    digest = rules.digest_message(message)
+    digest = rules.digest_message(message, send.agent, send.skill, *send.tags)
     known = queries.find_sent(tx, message.message_id, message.context_id, digest)
     if known is not None:
         return queries.get_task(tx, known)
@@ -145,7 +149,7 @@ def _continue(tx: Tx, send: Send) -> TaskView:
     """Add a message to an open task and bring it to the same agent."""
     message = send.message
     task = queries.get_task(tx, TaskId(message.task_id))
-    if tx.actor.role is Role.AGENT and task.owner != tx.actor.principal:
+    if queries.sees_only_its_own(tx.actor) and task.owner != tx.actor.principal:
         raise NotFound(f"There is no task {task.id}.", kind_of_object="task", id=task.id)
     if message.context_id and message.context_id != task.context_id:
         raise ContextMismatch(
@@ -159,6 +163,8 @@ def _continue(tx: Tx, send: Send) -> TaskView:
     tx.authorize(Action.TASK_SEND, queries.asset(task), purpose=send.purpose or task.purpose)
     if not rules.is_open(task.state):
         raise TaskClosed(f"Task {task.id} is {task.state}.", task=task.id, state=task.state)
+    agent = registry.get_agent(tx, task.agent_id)
+    _demand_available(agent)
 
     held = task.approval_id is not None  # only an operator's answer ends a hold, never the caller's next message
     message = msgspec.structs.replace(message, context_id=task.context_id)
@@ -167,7 +173,7 @@ def _continue(tx: Tx, send: Send) -> TaskView:
         entries.append(log.moved(TaskState.SUBMITTED))
     generation = task.generation + 1
     task = log.advance(tx, task, entries)
-    delivery.deliver(tx, task, generation, registry.get_agent(tx, task.agent_id).kind, held=held)
+    delivery.deliver(tx, task, generation, agent.kind, held=held)
     _mark_sent(tx, message.message_id, task.id, digest, task.id)
     audit.record(tx, "task.message_added", queries.asset(task), message_sha256=digest.hex())
     log.announce(tx, "task.message_added", task)
@@ -283,15 +289,16 @@ def read_details(
     Raises:
         InvalidCursor: the cursor is of another listing.
     """
-    page = queries.list_tasks(tx, wanted, limit=limit, cursor=cursor)
     decision = tx.authorize(Action.TASK_LIST, Asset(kind="task", id="*", owner=wanted.owner))
+    page = queries.load_page(tx, wanted, limit=limit, cursor=cursor)
     details, read = [], []
     for task in page.items:
         if tx.permits(Action.TASK_READ, queries.asset(task), purpose=task.purpose):
             details.append(queries.detail(tx, task, history_length=history_length, artifacts=artifacts))
             read.append(str(task.id))
         else:
-            details.append(TaskDetail(task=task, history=None, artifacts=None))
+            silent = msgspec.structs.replace(task, status_message=None)
+            details.append(TaskDetail(task=silent, history=None, artifacts=None))
     audit.record(tx, "task.listed", decision.asset, read=read)
     return queries.DetailPage(details, page.next_cursor, queries.count_tasks(tx, wanted))
 
@@ -318,6 +325,9 @@ def answer_hold(tx: Tx, approval: ApprovalView) -> None:
     """Let a held task run, or reject it; governance calls this in the transaction of the answer.
 
     Safe to repeat: a task that no longer waits for this approval stays as it is.
+
+    Raises:
+        AgentNotAvailable: it is released, but its agent takes no work now.
     """
     task = queries.find_task(tx, TaskId(str(approval.arguments["task"])))
     if task is None or task.approval_id != approval.id or not rules.is_open(task.state):
@@ -326,8 +336,10 @@ def answer_hold(tx: Tx, approval: ApprovalView) -> None:
         words = "An operator rejected this." if approval.state is ApprovalState.REJECTED else "Nobody answered in time."
         _end(tx, task, TaskState.REJECTED, f"{words} {approval.note}".strip())
         return
+    agent = registry.get_agent(tx, task.agent_id)
+    _demand_available(agent)
     task = log.advance(tx, task, [log.moved(TaskState.SUBMITTED)])
-    delivery.release(tx, task, registry.get_agent(tx, task.agent_id).kind)
+    delivery.release(tx, task, agent.kind)
     audit.record(tx, "task.released", queries.asset(task), approval=approval.id)
     log.announce(tx, "task.submitted", task)
 

@@ -6,8 +6,9 @@ import msgspec
 from sqlalchemy import bindparam, case, insert, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from memroos import events, memory
-from memroos.broker import rules
+from memroos import events as event_log
+from memroos import memory
+from memroos.broker import rules, tails
 from memroos.broker.models import Task, TaskCount, TaskEvent
 from memroos_contracts.broker import Artifact, EventKind, Message, MessageRole, Part, TaskState, TaskView
 from memroos_contracts.broker import TaskEvent as Event
@@ -118,8 +119,10 @@ def create(tx: Tx, task: TaskView, entries: list[Entry]) -> TaskView:
         deadline_at=None if task.deadline_at is None else to_micros(task.deadline_at),
     )
     tx.execute(_COUNT_UP, **_counted(task, task.state))
-    _append(tx, task, 0, entries)
-    return msgspec.structs.replace(task, generation=len(entries))
+    events, size_bytes = _append(tx, task, 0, entries)
+    task = msgspec.structs.replace(task, generation=len(entries))
+    tails.announce(tx, task, events, size_bytes)
+    return task
 
 
 def advance(tx: Tx, task: TaskView, entries: list[Entry], *, keep_approval: bool = False) -> TaskView:
@@ -130,12 +133,17 @@ def advance(tx: Tx, task: TaskView, entries: list[Entry], *, keep_approval: bool
     """
     generation = task.generation + len(entries)
     statuses = [entry for entry in entries if entry.state is not None]
-    _append(tx, task, task.generation, entries)
-    if not statuses:
+    events, size_bytes = _append(tx, task, task.generation, entries)
+    after = _move(tx, task, generation, statuses[-1], keep_approval=keep_approval) if statuses else None
+    if after is None:
         tx.execute(_UPDATE_GENERATION, task=task.id, generation=generation)
-        return msgspec.structs.replace(task, generation=generation)
+        after = msgspec.structs.replace(task, generation=generation)
+    tails.announce(tx, after, events, size_bytes)
+    return after
 
-    last = statuses[-1]
+
+def _move(tx: Tx, task: TaskView, generation: int, last: Entry, *, keep_approval: bool) -> TaskView:
+    """Bring the task's row to the last state among the events."""
     assert last.state is not None
     after = msgspec.structs.replace(
         task,
@@ -163,7 +171,7 @@ def advance(tx: Tx, task: TaskView, entries: list[Entry], *, keep_approval: bool
 
 def announce(tx: Tx, event: str, task: TaskView) -> None:
     """Tell everybody who listens to this task that it has changed, and how far its log reaches."""
-    events.publish(
+    event_log.publish(
         tx,
         event,
         subject=task.id,
@@ -179,8 +187,10 @@ def announce(tx: Tx, event: str, task: TaskView) -> None:
     )
 
 
-def _append(tx: Tx, task: TaskView, generation: int, entries: list[Entry]) -> None:
+def _append(tx: Tx, task: TaskView, generation: int, entries: list[Entry]) -> tuple[list[Event], int]:
+    """Write events after a generation; return them and the size of what was written."""
     rows: list[dict[str, Any]] = []
+    events: list[Event] = []
     at = to_micros(tx.now)
     for offset, entry in enumerate(entries, start=1):
         event = Event(
@@ -202,8 +212,10 @@ def _append(tx: Tx, task: TaskView, generation: int, entries: list[Entry]) -> No
                 "at": at,
             }
         )
+        events.append(event)
         _remember(tx, task, entry)
     tx.execute_many(_INSERT_EVENT, rows=rows)
+    return events, sum(len(row["body"]) for row in rows)
 
 
 def _remember(tx: Tx, task: TaskView, entry: Entry) -> None:

@@ -7,7 +7,6 @@ from memroos.broker.service import delivery, log
 from memroos_contracts.broker import (
     ArtifactReport,
     ClaimView,
-    EventKind,
     HeartbeatReport,
     Message,
     MessageRole,
@@ -18,7 +17,7 @@ from memroos_contracts.broker import (
     WorkReport,
 )
 from memroos_contracts.bus import InboxState
-from memroos_contracts.errors import InvalidRequest, NotFound
+from memroos_contracts.errors import Denied, InvalidRequest, NotFound
 from memroos_contracts.governance import Action
 from memroos_contracts.identity import AgentId, DeliveryId, InboxMessageId, TaskId
 from memroos_kit.db import Tx
@@ -40,7 +39,8 @@ def claim_task(tx: Tx, *, lease_s: int) -> ClaimView | None:
             return None
         item = leased[0]
         assert item.message.task_id is not None
-        assert item.body is not None
+        if item.body is None:
+            raise Denied("You may not see what it says, so you cannot work on it.", action=Action.INBOX_RECEIVE.value)
         task = queries.get_task(tx, item.message.task_id)
         if rules.is_open(task.state):
             break
@@ -87,12 +87,12 @@ def add_artifact(tx: Tx, task_id: TaskId, report: ArtifactReport) -> TaskView:
 
     Raises:
         BrokenChunk: a piece is to be added to an artifact that does not exist.
+        InvalidRequest: it is empty, or could not leave through every door.
     """
     task, _ = _held(tx, task_id, report.fencing_token)
     artifact = report.artifact
-    if not artifact.parts:
-        raise InvalidRequest("An artifact needs at least one part.", fields={"artifact.parts": "empty"})
-    if report.append and artifact.artifact_id not in _artifact_ids(tx, task):
+    _demand_faultless(rules.find_artifact_faults(artifact))
+    if report.append and not queries.has_artifact(tx, task.id, artifact.artifact_id):
         raise BrokenChunk(f"Task {task.id} has no artifact {artifact.artifact_id}.", artifact=artifact.artifact_id)
     task = log.advance(tx, task, [log.produced(artifact, append=report.append, last_chunk=report.last_chunk)])
     audit.record(
@@ -149,6 +149,9 @@ def report_local(tx: Tx, delivery_id: DeliveryId, task_id: TaskId, reports: list
     """Write down what a local agent said, all of it or nothing.
 
     Reports that come after the task ended are dropped: the end counts.
+
+    Raises:
+        InvalidRequest: something in it could not leave through every door.
     """
     task = queries.get_task(tx, task_id)
     tx.authorize(Action.TASK_WORK, queries.asset(task), purpose=task.purpose)
@@ -167,8 +170,11 @@ def report_local(tx: Tx, delivery_id: DeliveryId, task_id: TaskId, reports: list
 
 def _entry(tx: Tx, task: TaskView, report: Report) -> log.Entry:
     if report.artifact is not None:
+        _demand_faultless(rules.find_artifact_faults(report.artifact))
         return log.produced(report.artifact, append=report.append, last_chunk=report.last_chunk)
-    assert report.state is not None
+    if report.state is None:
+        raise InvalidRequest("A report is about a state or an artifact.")
+    _demand_faultless(rules.find_content_faults(report.parts, None))
     return log.moved(report.state, _words(tx, task, report.parts, None))
 
 
@@ -187,6 +193,7 @@ def _settle(tx: Tx, task_id: TaskId, state: TaskState, report: WorkReport) -> Ta
 
 
 def _move(tx: Tx, task: TaskView, state: TaskState, report: WorkReport) -> TaskView:
+    _demand_faultless(rules.find_content_faults(report.parts, report.metadata))
     task = log.advance(tx, task, [log.moved(state, _words(tx, task, report.parts, report.metadata))])
     audit.record(tx, f"task.{state}", queries.asset(task))
     log.announce(tx, f"task.{state}", task)
@@ -232,6 +239,6 @@ def _words(tx: Tx, task: TaskView, parts: list[Part], metadata: dict[str, object
     )
 
 
-def _artifact_ids(tx: Tx, task: TaskView) -> set[str]:
-    events = queries.list_events(tx, task.id)
-    return {e.artifact.artifact_id for e in events if e.kind is EventKind.ARTIFACT and e.artifact is not None}
+def _demand_faultless(faults: dict[str, str]) -> None:
+    if faults:
+        raise InvalidRequest("This cannot be taken as it is.", fields=faults)

@@ -29,7 +29,7 @@ _LEASE = Hot(
     .values(
         state=InboxState.LEASED.value,
         attempts=_M.attempts + 1,
-        fencing_token=_M.fencing_token + 1,
+        fencing_token=bindparam("token"),
         lease_until=bindparam("until"),
         due_at=bindparam("until"),
         leased_by=bindparam("key"),
@@ -64,7 +64,8 @@ def receive(tx: Tx, agent: AgentId, *, max_messages: int, lease_s: int, tasks: b
 
     until = tx.now + timedelta(seconds=lease_s)
     lease: dict[str, Any] = {"until": to_micros(until), "key": tx.actor.key, "now": to_micros(tx.now)}
-    tx.execute_many(_LEASE, rows=[{"message": row.seq, **lease} for row, _ in ready])
+    ready = [(row._replace(fencing_token=_next_token(row)), body) for row, body in ready]
+    tx.execute_many(_LEASE, rows=[{"message": row.seq, "token": row.fencing_token, **lease} for row, _ in ready])
     count(tx, agent, queued=-len(ready), leased=len(ready))
     audit.record(
         tx,
@@ -82,7 +83,6 @@ def _delivery(row: Row, body: str | None, lease: dict[str, Any]) -> Delivery:
     leased = row._replace(
         state=InboxState.LEASED.value,
         attempts=row.attempts + 1,
-        fencing_token=row.fencing_token + 1,
         lease_until=lease["until"],
         received_at=row.received_at or lease["now"],
     )
@@ -90,6 +90,15 @@ def _delivery(row: Row, body: str | None, lease: dict[str, Any]) -> Delivery:
     assert view.lease_until is not None
     content: dict[str, Any] | None = None if body is None else msgspec.json.decode(body)
     return Delivery(view, content, leased.fencing_token, view.lease_until)
+
+
+def _next_token(row: Row) -> int:
+    """Return a token greater than all before it: of this message, and of the earlier messages of its task.
+
+    Reports about a task name the token and not the message, so a token must not come back with the task's next one.
+    """
+    least = 0 if row.task_id is None else row.seq << 20  # more leases than a message gets; exact in a double too
+    return max(row.fencing_token, least) + 1
 
 
 def read_message(tx: Tx, message_id: InboxMessageId) -> Content:

@@ -1,15 +1,17 @@
 """One table from the broker's errors to the protocol's (A2A 1.0.1, section 3.3.2)."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 from a2a.server.jsonrpc_models import JSONRPCError
 from a2a.server.request_handlers import response_helpers
 from a2a.utils import errors as sdk
 
 from memroos import broker
-from memroos_contracts.errors import ErrorKind, MemroosError
+from memroos_contracts.errors import ErrorKind, Fact, MemroosError
+from memroos_kit import edge
 
 
 class PermissionDenied(sdk.A2AError):
@@ -60,7 +62,8 @@ _BY_KIND: dict[ErrorKind, type[sdk.A2AError]] = {
 def to_protocol(error: MemroosError) -> sdk.A2AError:
     """Return the protocol's error for one of ours, with its facts."""
     kind = _BY_TYPE.get(type(error), _BY_KIND[error.kind])
-    facts: dict[str, Any] = {name: fact for name, fact in error.facts.items() if name != "fields"}
+    # google.rpc.ErrorInfo has texts for metadata, nothing else.
+    facts: dict[str, Any] = {name: _as_text(fact) for name, fact in error.facts.items() if name != "fields"}
     fields = error.facts.get("fields")
     if isinstance(fields, dict):
         facts["errors"] = [{"field": name, "message": words} for name, words in fields.items()]
@@ -69,15 +72,17 @@ def to_protocol(error: MemroosError) -> sdk.A2AError:
 
 @contextmanager
 def protocol_errors() -> Iterator[None]:
-    """Say the broker's errors in the protocol's words."""
+    """Say the broker's errors in the protocol's words; of any other the caller learns only where the log has it."""
     try:
         yield
+    except sdk.A2AError:
+        raise
     except MemroosError as error:
         raise to_protocol(error) from error
+    except Exception as error:  # the last place before the SDK, which would tell the caller what is inside
+        failure = edge.internal_failure(error, method="A2A", path="")
+        raise sdk.InternalError(message=failure.detail) from error
 
 
-async def guarded(stream: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    """Say the errors of a stream in the protocol's words."""
-    with protocol_errors():
-        async for item in stream:
-            yield item
+def _as_text(fact: Fact) -> str:
+    return fact if isinstance(fact, str) else msgspec.json.encode(fact).decode()

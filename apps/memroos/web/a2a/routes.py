@@ -3,6 +3,7 @@
 from a2a.server.request_handlers.request_handler import RequestHandler
 from a2a.server.routes import create_jsonrpc_routes, create_rest_routes
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -11,7 +12,9 @@ from memroos import registry
 from memroos.web import access
 from memroos.web.a2a.cards import Cards
 from memroos.web.a2a.context import ContextBuilder
+from memroos_contracts.errors import MemroosError
 from memroos_contracts.identity import Actor
+from memroos_kit import problems
 from memroos_kit.db import Database
 
 PREFIXES = ("/a2a", "/tasks", "/message:send", "/message:stream", "/api/a2a", "/.well-known/agent-card.json")
@@ -60,7 +63,8 @@ def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starl
         *rpc("/"),
         *plain,
     ]
-    return Starlette(
+    app = Starlette(
+        exception_handlers={MemroosError: _on_error, HTTPException: _on_http},
         routes=[
             Route("/.well-known/agent-card.json", kernel_card, methods=["GET"]),
             *rpc("/api/a2a"),
@@ -69,5 +73,20 @@ def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starl
             Mount("/a2a/agents/{agent}", routes=agent_routes),
             Mount("/a2a", routes=[*plain, *tenants]),
             *plain,
-        ]
+        ],
     )
+    app.router.redirect_slashes = False  # it would send clients to whatever the Host header says
+    return app
+
+
+def _on_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, MemroosError)
+    problem = problems.problem(error)
+    return Response(problem.body(), status_code=problem.status, headers=problem.headers())
+
+
+def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    said = _on_error(request, problems.MethodNotAllowed() if error.status_code == 405 else problems.UnknownAddress())
+    said.headers.update(error.headers or {})
+    return said

@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from memroos import broker, bus, events
+from memroos.settings import Settings
 from memroos.web import streams
 from memroos.web.streams import Streams
 from memroos_contracts.broker import (
@@ -37,13 +37,15 @@ from memroos_kit.db import Database
 from memroos_kit.db.once import Idempotency, once
 from memroos_kit.ids import new_id
 
-WAIT_MAX_S = 60
-KEEP_ALIVE_S = 15.0
 PAGE_MAX = 100
+GENERATION_MAX = 2**62
+
+_KEEP_ALIVE = b": keep-alive\n\n"
 
 Db = NamedDependency[Database]
 Caller = NamedDependency[Actor]
 Notifier = NamedDependency[events.Notifier]
+After = Annotated[int, QueryParameter(ge=0, le=GENERATION_MAX)]
 
 
 class TaskController(Controller):
@@ -59,13 +61,14 @@ class TaskController(Controller):
         db: Db,
         actor: Caller,
         notifier: Notifier,
+        settings: NamedDependency[Settings],
         idempotency: NamedDependency[Idempotency | None],
         wait_s: FromQuery[int] = 0,
     ) -> TaskView:
         """Send a message to an agent, by name or by skill; wait for the end for up to `wait_s` seconds."""
         send = _send(data)
         task = await db.write(actor, once, idempotency, TaskView, broker.send_message, send)
-        return await streams.settled(db, notifier, actor, task, timeout_s=_wait(wait_s))
+        return await streams.settled(db, notifier, actor, task, timeout_s=min(wait_s, settings.wait_max_s))
 
     @get("/", operation_id="listTasks")
     async def list_tasks(
@@ -91,7 +94,7 @@ class TaskController(Controller):
     @get("/{task:str}", operation_id="getTask")
     async def get_task(self, task: FromPath[str], db: Db, actor: Caller) -> TaskView:
         """Say where a task stands, without its content."""
-        return db.read_inline(actor, broker.get_task, TaskId(task))
+        return db.read_inline(actor, broker.see_task, TaskId(task))
 
     @get("/{task:str}/content", operation_id="getTaskContent")
     async def get_task_content(
@@ -108,14 +111,16 @@ class TaskController(Controller):
         actor: Caller,
         notifier: Notifier,
         open_streams: NamedDependency[Streams],
-        after: FromQuery[int] = 0,
+        settings: NamedDependency[Settings],
+        after: After = 0,
         last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
     ) -> Stream:
         """Follow a task's log as server-sent events; `Last-Event-ID` (the generation) goes on where you were."""
         view = await db.write(actor, broker.read_task, TaskId(task))
-        start = int(last_event_id) if last_event_id and last_event_id.isdecimal() else after
-        frames = _frames(db, notifier, open_streams, actor, view, start)
-        return Stream(frames, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        start = _start(last_event_id, after)
+        frames = _frames(db, notifier, open_streams, actor, view, start, keep_alive_s=settings.keepalive_s)
+        opening = await anext(frames)  # here, so that what forbids the stream is still an answer with a status
+        return Stream(_rest(opening, frames), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     @post("/{task:str}/cancel", operation_id="cancelTask", status_code=200)
     async def cancel_task(self, task: FromPath[str], data: JSONBody[CancelRequest], db: Db, actor: Caller) -> TaskView:
@@ -131,10 +136,19 @@ class WorkController(Controller):
 
     @post("/claim", operation_id="claimTask", status_code=200)
     async def claim_task(
-        self, data: JSONBody[ClaimRequest], db: Db, actor: Caller, notifier: Notifier
+        self,
+        data: JSONBody[ClaimRequest],
+        db: Db,
+        actor: Caller,
+        notifier: Notifier,
+        open_streams: NamedDependency[Streams],
+        settings: NamedDependency[Settings],
     ) -> Response[ClaimView | None]:
         """Take the next task under a lease, waiting for up to `wait_s` seconds; 204 when there was none."""
-        claim = await _claim(db, notifier, actor, data)
+        claim = await db.write(actor, broker.claim_task, lease_s=data.lease_s)
+        if claim is None and data.wait_s:
+            wish = msgspec.structs.replace(data, wait_s=min(data.wait_s, int(settings.wait_max_s)))
+            claim = await _claim_later(db, notifier, open_streams, actor, wish)
         return Response(claim, status_code=200 if claim is not None else 204)
 
     @post("/{task:str}/heartbeat", operation_id="extendTaskLease", status_code=200)
@@ -194,32 +208,57 @@ def _send(data: SendRequest) -> broker.Send:
     )
 
 
-def _wait(wait_s: int) -> int:
-    return max(0, min(wait_s, WAIT_MAX_S))
+def _start(last_event_id: str | None, after: int) -> int:
+    """Return the generation to go on from; what a reader saw last counts more than where it once began."""
+    if not last_event_id:
+        return after
+    if not (last_event_id.isascii() and last_event_id.isdecimal() and int(last_event_id) <= GENERATION_MAX):
+        raise InvalidRequest("Last-Event-ID: an id of this stream.", fields={"Last-Event-ID": "an id of this stream"})
+    return int(last_event_id)
 
 
-async def _claim(db: Database, notifier: events.Notifier, actor: Actor, wish: ClaimRequest) -> ClaimView | None:
-    """Claim now or as soon as something comes, until the time is over."""
+async def _claim_later(
+    db: Database, notifier: events.Notifier, open_streams: Streams, actor: Actor, wish: ClaimRequest
+) -> ClaimView | None:
+    """Claim as soon as something comes: the doorbell rings, a lease ends, a delay is over, or the time is up."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + _wait(wish.wait_s)
-    with notifier.listen(bus.subject(actor.agent or "")) as listener:
-        while True:
+    deadline = loop.time() + wish.wait_s
+    with (
+        open_streams.open(actor) as ended,
+        notifier.listen(bus.subject(actor.agent or "")) as doorbell,
+        ended.calling(doorbell.wake),
+    ):
+        while not ended.is_set():  # what came before the doorbell was there is found by the first look
             claim = await db.write(actor, broker.claim_task, lease_s=wish.lease_s)
             left = deadline - loop.time()
-            if claim is not None or left <= 0 or listener.closed:
+            if claim is not None or left <= 0 or doorbell.closed:
                 return claim
             due = db.read_inline(actor, broker.seconds_until_due)
-            await listener.next(left if due is None else min(left, due))
+            await doorbell.next(left if due is None else min(left, due))
+    return None
 
 
 async def _frames(
-    db: Database, notifier: events.Notifier, open_streams: Streams, actor: Actor, task: TaskView, after: int
+    db: Database,
+    notifier: events.Notifier,
+    open_streams: Streams,
+    actor: Actor,
+    task: TaskView,
+    after: int,
+    *,
+    keep_alive_s: float,
 ) -> AsyncIterator[bytes]:
-    async with AsyncExitStack() as stack:
-        ended = stack.enter_context(open_streams.open(actor))
-        follow = streams.follow(db, notifier, actor, task.id, after=after, ended=ended, keep_alive_s=KEEP_ALIVE_S)
+    with open_streams.open(actor) as ended:
+        yield _KEEP_ALIVE
+        follow = streams.follow(db, notifier, actor, task.id, after=after, ended=ended, keep_alive_s=keep_alive_s)
         async for entry in follow:
-            yield b": keep-alive\n\n" if entry is None else _frame(entry)
+            yield _KEEP_ALIVE if entry is None else _frame(entry)
+
+
+async def _rest(opening: bytes, frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield opening
+    async for piece in frames:
+        yield piece
 
 
 def _frame(entry: TaskEvent) -> bytes:
