@@ -36,6 +36,7 @@ class InboxMessage(Base):
         Index("ix_inbox_message_agent_due", "agent_id", "due_at", sqlite_where=text("due_at IS NOT NULL")),
         Index("ix_inbox_message_agent", "agent_id", "seq"),
         Index("ix_inbox_message_dead", "workspace_id", "seq", sqlite_where=text("state = 'dead'")),
+        Index("ix_inbox_message_dead_task", "seq", sqlite_where=text("state = 'dead' AND task_id IS NOT NULL")),
         Index("ix_inbox_message_task", "task_id", sqlite_where=text("task_id IS NOT NULL")),
         Index("ix_inbox_message_settled", "settled_at", sqlite_where=text("settled_at IS NOT NULL")),
         Index(

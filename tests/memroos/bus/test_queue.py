@@ -28,7 +28,7 @@ from memroos_contracts.identity import Actor, AgentId, InboxMessageId
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database, Journal
 
-CONTEXTS = ["", "", "a", "b"]
+CONTEXTS = ["a", "a", "b", ""]
 LEASE_S = 60
 
 
@@ -38,12 +38,17 @@ class Item(msgspec.Struct):
     id: InboxMessageId
     context: str
     priority: int
+    most: int
     left: int
     state: str = "queued"
     token: int = 0
     lease_until: float = 0
     not_before: float = 0
     expires_at: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in ("queued", "leased")
 
 
 class Queue(RuleBasedStateMachine):
@@ -61,6 +66,7 @@ class Queue(RuleBasedStateMachine):
         self.db = Database(path, authorizer=Policy(), journals=journals, clock=self.clock)
         self.sender, self.receiver = register(self.db, "sender"), register(self.db, "receiver")
         self.items: list[Item] = []
+        self.heads: dict[str, Item] = {}
         self.at = 0.0
 
     def teardown(self) -> None:
@@ -90,16 +96,22 @@ class Queue(RuleBasedStateMachine):
             item.state = "queued"
 
     def offered(self) -> list[Item]:
-        """What may be handed out: first by priority, then by age, of each context the eldest that is open."""
-        seen: set[str] = set()
-        ready = []
-        for item in self.items:
-            if item.state not in ("queued", "leased") or (item.context and item.context in seen):
-                continue
-            seen.add(item.context)
-            if item.state == "queued" and item.not_before <= self.at:
-                ready.append(item)
+        """What may be handed out: of each context its head, by priority, then by age."""
+        self.choose_heads()
+        heads = set(map(id, self.heads.values()))
+        ready = [
+            item
+            for item in self.items
+            if item.state == "queued" and item.not_before <= self.at and (not item.context or id(item) in heads)
+        ]
         return sorted(ready, key=lambda item: (-item.priority, self.items.index(item)))
+
+    def choose_heads(self) -> None:
+        """Let the eldest that waits follow where a context's head has gone; who is head stays it while it is open."""
+        for item in self.items:
+            head = self.heads.get(item.context)
+            if item.context and item.is_open and (head is None or not head.is_open):
+                self.heads[item.context] = item
 
     def held(self) -> list[Item]:
         return [item for item in self.items if item.state == "leased"]
@@ -110,8 +122,8 @@ class Queue(RuleBasedStateMachine):
         context=st.sampled_from(CONTEXTS),
         priority=st.integers(0, 2),
         attempts=st.integers(1, 3),
-        ttl_s=st.none() | st.integers(1, 200),
-        delay_s=st.sampled_from([0, 0, 30]),
+        ttl_s=st.sampled_from([None, None, None, 10, 100]),
+        delay_s=st.sampled_from([0, 0, 0, 30]),
     )
     def send(self, context: str, priority: int, attempts: int, ttl_s: int | None, delay_s: int) -> None:
         sent = self.do(
@@ -131,6 +143,7 @@ class Queue(RuleBasedStateMachine):
                 sent.id,
                 context,
                 priority,
+                attempts,
                 attempts,
                 not_before=self.at + delay_s,
                 expires_at=None if ttl_s is None else self.at + ttl_s,
@@ -168,6 +181,17 @@ class Queue(RuleBasedStateMachine):
             self.give_back(item)
         else:
             item.lease_until = self.at + LEASE_S
+
+    @precondition(lambda self: any(item.state == "dead" for item in self.items))
+    @rule(data=st.data())
+    def requeue(self, data: st.DataObject) -> None:
+        item = data.draw(st.sampled_from([item for item in self.items if item.state == "dead"]))
+        self.recover()
+        self.do(bus.recover_expired, actor=KERNEL)
+        self.choose_heads()
+        self.do(bus.requeue, item.id, actor=OPERATOR)
+        item.state, item.left, item.not_before, item.expires_at = "queued", item.most, 0, None
+        self.choose_heads()
 
     @rule(seconds=st.sampled_from([1, 10, 60, 100]))
     def wait(self, seconds: int) -> None:
@@ -220,7 +244,16 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_queue_behaves_like_its_model(template: Path) -> None:
+def check(template: Path, *, examples: int) -> None:
     machine = type("Machine", (Queue,), {"template": template})
-    run = settings(max_examples=60, stateful_step_count=40, deadline=None)
-    run_state_machine_as_test(machine, settings=run)
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=50, deadline=None))
+
+
+def test_the_queue_behaves_like_its_model(template: Path) -> None:
+    check(template, examples=60)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_the_queue_behaves_like_its_model_for_long(template: Path) -> None:
+    check(template, examples=1_000)
