@@ -3,25 +3,22 @@
 Actors are in `tests.actors`.
 """
 
-import importlib.util
-import pkgutil
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import memroos
 from memroos import audit, events
+from memroos.wiring import MIGRATIONS
 from memroos_contracts.errors import Denied
 from memroos_contracts.governance import Action, Asset, Decision, Effect
 from memroos_contracts.identity import ApprovalId, DecisionId
 from memroos_kit.clock import ManualClock
-from memroos_kit.db import Base, Database, Tx, open_writer
+from memroos_kit.db import Database, Tx
+from memroos_kit.db.migrate import migrate
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -137,37 +134,5 @@ def db(
 
 
 def create_tables(path: Path) -> None:
-    """Create the tables of all slices in a new file."""
-    ddl = [statement for module in _models() for statement in getattr(module, "DDL", ())]
-    engine = open_writer(path)
-    # One statement at a time, so that a slice in the making stands in nobody's way but its own.
-    for table in Base.metadata.sorted_tables:
-        with _reporting(table.name), engine.begin() as connection:
-            table.create(connection)
-    for statement in ddl:
-        with _reporting(statement), engine.begin() as connection:
-            connection.exec_driver_sql(statement)
-    engine.dispose()  # closing the last connection brings everything into the one file that is copied
-
-
-def _models() -> Iterator[Any]:
-    slices = [f"memroos.{package.name}.models" for package in pkgutil.iter_modules(memroos.__path__) if package.ispkg]
-    for name in ("memroos_kit.db.once", *sorted(slices)):
-        with _reporting(name):
-            if _exists(name):
-                yield importlib.import_module(name)
-
-
-@contextmanager
-def _reporting(what: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - whatever it is, the slice's own tests will miss the table
-        print(f"left out of the test database: {what}: {error!r}", file=sys.stderr)
-
-
-def _exists(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
+    """Build an empty kernel database with the real migrations."""
+    migrate(path, MIGRATIONS)
