@@ -26,8 +26,12 @@ def base_url(url: str) -> str:
     Raises:
         ValueError: it is no http or https address.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or too large
+        sound = False
+    if not sound:
         raise ValueError(f"{url!r} is not an http or https address")
     return url.rstrip("/")
 

@@ -284,7 +284,9 @@ def test_nobody_listening_is_said_with_the_address(kind: type[Sync] | type[Await
         kind("http://127.0.0.1:9").run(agents.get("scout"))
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:7700", "ftp://x", "", "http://"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:7700", "ftp://x", "", "http://", "http://x:99999", "http://x:y", "http://x:0"]
+)
 def test_an_address_has_to_be_one(kind: type[Sync] | type[Awaiting], url: str) -> None:
     with pytest.raises(ValueError, match="is not an http or https address"):
         kind(url).run(agents.get("scout"))

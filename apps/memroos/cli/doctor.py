@@ -10,6 +10,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -25,7 +26,7 @@ from memroos.settings import Settings
 from memroos_contracts.errors import MemroosError
 from memroos_kit import lock
 from memroos_kit.clock import from_micros
-from memroos_kit.db import migrate, open_reader
+from memroos_kit.db import migrate
 from memroos_kit.sqlite import OLDEST_SOUND, sqlite3
 
 MIGRATIONS = Path(memroos.__file__).parent / "migrations"
@@ -189,12 +190,8 @@ def check_migration(settings: Settings) -> Iterator[Check]:
     if not path.exists():
         yield Check("database", Level.OK, "not there yet", "The first start makes it.")
         return
-    engine = open_reader(path)
-    try:
-        with engine.connect() as connection:
-            current = migrate.current(connection)
-    finally:
-        engine.dispose()
+    with _reading(path) as connection:
+        (current,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     config = migrate.configure(MIGRATIONS)
     if current == migrate.newest(config):
         yield Check("database", Level.OK, f"at migration {current}")
@@ -216,7 +213,7 @@ def check_clock(settings: Settings) -> Iterator[Check]:
     path, now = settings.data_dir / supervisor.DATABASE, time.time()
     signed_at = None
     if path.exists():
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with _reading(path) as connection:
             (signed_at,) = connection.execute("SELECT max(at) FROM audit_head").fetchone()
     if signed_at is not None and signed_at / 1e6 > now + CLOCK_LEEWAY_S:
         found = f"the newest head was signed at {when(from_micros(signed_at))}, which is not yet"
@@ -230,7 +227,7 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
     path = settings.data_dir / supervisor.DATABASE
     if not path.exists():
         return
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    with _reading(path) as connection:
         (events,) = connection.execute("SELECT coalesce(max(seq), 0) FROM audit_event").fetchone()
     if events > EVENTS_MAX:
         yield Check("ledger", Level.OK, f"{events} events, not verified here", "`memroos audit verify` takes a while.")
@@ -244,3 +241,7 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
         yield Check("ledger", Level.OK, f"{report.events} events verified, {report.sealed} of them sealed")
     else:
         yield Check("ledger", Level.FAIL, describe(report.misfit), "Keep these files, and restore a backup elsewhere.")
+
+
+def _reading(path: Path) -> Any:
+    return closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True))

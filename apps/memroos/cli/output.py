@@ -86,7 +86,7 @@ class Output:
 
     @staticmethod
     def _json(value: object) -> None:
-        click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+        click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2))  # paths as text
 
 
 def render(columns: Sequence[Column[Any]], rows: Sequence[Sequence[str]], most: int | None) -> list[str]:

@@ -60,10 +60,14 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _option(param: click.Parameter, context: click.Context) -> tuple[str, str] | None:
-    if not isinstance(param, click.Option) or param.name == "help":
+    if not isinstance(param, click.Option) or "--help" in param.opts:
         return None
     record = param.get_help_record(context)
     if record is None:
         return None
     name, text = (part.replace("|", "\\|") for part in record)
     return f"`{name}`", " ".join(text.split())
+
+
+if __name__ == "__main__":
+    click.echo(render_reference(), nl=False)
