@@ -73,6 +73,7 @@ class Kernel:
 
         self.notifier = events.Notifier(queue_size=settings.stream_queue)
         self.keyring = registry.Keyring()
+        self.tails = broker.Tails()
         self.ledger = audit.Ledger(
             audit.ensure_signer(settings.data_dir), seal_every=settings.seal_every, witness=settings.witness_file
         )
@@ -85,13 +86,19 @@ class Kernel:
         self.db = Database(
             self.path,
             authorizer=self.gate,
-            journals=[self.ledger, events.Log(self.notifier), self.keyring],
+            journals=[
+                self.ledger,
+                self.tails,
+                self.keyring,
+                events.Log(self.notifier),
+            ],  # whoever is woken finds the rest
             failures=audit.FailureRecorder(),
             clock=self.clock,
             queue_size=settings.write_queue,
             batch_max=settings.batch_max,
             readers=settings.read_threads,
         )
+        self.tasks = broker.Tasks(self.db, self.tails)
         self.streams = Streams(StreamSlots(per_key=settings.streams_per_key), self.stopping)
         self._first_steps()
         self.app = self._app()
@@ -115,6 +122,7 @@ class Kernel:
         settings = self.settings
         handler = BrokerHandler(
             self.db,
+            self.tasks,
             self.notifier,
             self.streams,
             blocking_s=settings.wait_max_s,
@@ -140,6 +148,7 @@ class Kernel:
     def _dependencies(self) -> dict[str, Provide]:
         parts: dict[str, Any] = {
             "db": self.db,
+            "tasks": self.tasks,
             "notifier": self.notifier,
             "gate": self.gate,
             "keyring": self.keyring,
@@ -177,7 +186,7 @@ class Kernel:
 
     def _workers(self) -> list[Coroutine[Any, Any, None]]:
         db, stopping = self.db, self.stopping
-        local = broker.LocalDeliveries(db, self.notifier, {ECHO.name: broker.EchoAgent()})
+        local = broker.LocalDeliveries(db, self.tasks, self.notifier, {ECHO.name: broker.EchoAgent()})
         retention = timedelta(days=self.settings.event_retention_days)
         return [
             local.run(stopping),
@@ -220,7 +229,7 @@ def run_kernel(settings: Settings) -> None:
     """
     log.configure(process="kernel", level=settings.log_level, form=settings.log_format)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with lock.hold(settings.data_dir / LOCK, address=settings.base_url):
+    with lock.hold(settings.data_dir / LOCK, process="kernel") as held:
         kernel = Kernel(settings)
         server.run(
             kernel.app,
@@ -228,7 +237,13 @@ def run_kernel(settings: Settings) -> None:
             port=settings.port,
             stopping=kernel.stopping,
             grace_s=settings.shutdown_grace_s,
+            ready=lambda host, port: held.announce(listening_url(host, port)),
         )
+
+
+def listening_url(host: str, port: int) -> str:
+    """Return the address under which this machine reaches the kernel, whatever its public address is."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _operations(app: ServiceApp) -> set[str]:

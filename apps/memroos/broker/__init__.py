@@ -48,6 +48,7 @@ from memroos.broker.service import (
     report_progress,
     send_message,
 )
+from memroos.broker.tails import Tails, Tasks
 from memroos.broker.worker import LocalDeliveries, sweep, sweep_step
 
 __all__ = [
@@ -60,7 +61,9 @@ __all__ = [
     "LocalDeliveries",
     "NoRoute",
     "Send",
+    "Tails",
     "TaskClosed",
+    "Tasks",
     "TaskFilter",
     "TaskNotCancelable",
     "TaskNotLeased",

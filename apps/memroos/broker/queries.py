@@ -1,6 +1,6 @@
 """Reads: tasks, their logs, and the totals beside them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -211,6 +211,13 @@ def detail(tx: Read, task: TaskView, *, history_length: int | None = None, artif
         artifacts: whether to read them.
     """
     log = list_events(tx, task.id) if artifacts or history_length != 0 else []
+    return detail_of(task, log, history_length=history_length, artifacts=artifacts)
+
+
+def detail_of(
+    task: TaskView, log: Sequence[words.TaskEvent], *, history_length: int | None, artifacts: bool
+) -> TaskDetail:
+    """Return a task with the content that its log gives it at the view's generation."""
     events = [event for event in log if event.generation <= task.generation]  # what came since is not of this view
     return TaskDetail(
         task=task,
@@ -334,17 +341,6 @@ def list_waiting(tx: Read, *, most: int) -> list[WaitingDelivery]:
     """Return local deliveries of every workspace that are due, oldest first."""
     rows: Iterable[Any] = tx.execute(_WAITING, now=to_micros(tx.now), most=most).fetchall()
     return [WaitingDelivery(DeliveryId(r[0]), WorkspaceId(r[1]), TaskId(r[2]), r[3], r[4]) for r in rows]
-
-
-def find_work(tx: Read, item: WaitingDelivery) -> words.Work | None:
-    """Return what a local agent has to do for a delivery, or None when its task has ended."""
-    task = get_task(tx, item.task_id)
-    if not rules.is_open(task.state):
-        return None
-    log = list_events(tx, task.id)
-    message = log[item.generation - 1].message
-    assert message is not None
-    return words.Work(task=task, message=message, history=rules.fold_history(log))
 
 
 def list_dead_open_tasks(tx: Read, *, most: int) -> list[bus.DeadTask]:

@@ -7,8 +7,8 @@ tasks whose whole log is known are kept.
 
 from typing import Any, NamedTuple
 
-from memroos.broker import queries
-from memroos_contracts.broker import TaskDetail, TaskEvent, TaskView
+from memroos.broker import queries, rules
+from memroos_contracts.broker import TaskDetail, TaskEvent, TaskView, Work
 from memroos_contracts.identity import Actor, TaskId
 from memroos_kit.db import Cursor, Database, Tx
 
@@ -125,3 +125,13 @@ class Tasks:
         if tail is not None:
             return queries.detail_of(task, tail.events, history_length=history_length, artifacts=artifacts)
         return self._db.read_inline(actor, queries.detail, task, history_length=history_length, artifacts=artifacts)
+
+    def find_work(self, actor: Actor, item: queries.WaitingDelivery) -> Work | None:
+        """Return what a local agent has to do for a delivery, or None when its task has ended."""
+        task = self.get(actor, item.task_id)
+        if not rules.is_open(task.state):
+            return None
+        log = self.events(actor, task.id, after=0, most=queries.ALL_EVENTS)
+        message = log[item.generation - 1].message
+        assert message is not None
+        return Work(task=task, message=message, history=rules.fold_history(log))

@@ -13,6 +13,7 @@ import structlog
 from memroos import events
 from memroos.broker import queries, rules, service
 from memroos.broker.queries import WaitingDelivery
+from memroos.broker.tails import Tasks
 from memroos_contracts.broker import LocalAgent, Part, Report, TaskState, Work
 from memroos_contracts.errors import ErrorKind, MemroosError
 from memroos_contracts.identity import TaskId, service_actor
@@ -48,12 +49,14 @@ class LocalDeliveries:
     def __init__(
         self,
         db: Database,
+        tasks: Tasks,
         notifier: events.Notifier,
         agents: Mapping[str, LocalAgent],
         *,
         concurrency: int = 256,
     ) -> None:
         self._db = db
+        self._tasks = tasks
         self._notifier = notifier
         self._agents = agents
         self._concurrency = concurrency
@@ -101,7 +104,7 @@ class LocalDeliveries:
         actor = service_actor("kernel", item.workspace_id)
         postponed = False
         try:
-            work = self._db.read_inline(actor, queries.find_work, item)
+            work = self._tasks.find_work(actor, item)
             if work is None:
                 await self._db.write(actor, service.drop_local, item.id)
             else:

@@ -59,7 +59,13 @@ class Streams:
 
 
 async def send_and_wait(
-    db: Database, notifier: events.Notifier, actor: Actor, send: broker.Send, *, timeout_s: float
+    db: Database,
+    tasks: broker.Tasks,
+    notifier: events.Notifier,
+    actor: Actor,
+    send: broker.Send,
+    *,
+    timeout_s: float,
 ) -> TaskView:
     """Send a message and return its task once it has ended or needs somebody, or as it is when the time is over.
 
@@ -71,16 +77,16 @@ async def send_and_wait(
     with notifier.listen(task_id) as listener:
         task = await db.write(actor, broker.send_message, send, task_id=task_id)
         if task.id != task_id or broker.waits_for_caller(task.state):
-            return await settled(db, notifier, actor, task, timeout_s=timeout_s)
+            return await settled(tasks, notifier, actor, task, timeout_s=timeout_s)
         while (left := deadline - asyncio.get_running_loop().time()) > 0 and not listener.closed:
             event = await listener.next(left)
             if event is not None and broker.waits_for_caller(TaskState(event.data["state"])):
                 break
-    return db.read_inline(actor, broker.get_task, task_id)
+    return tasks.get(actor, task_id)
 
 
 async def settled(
-    db: Database, notifier: events.Notifier, actor: Actor, task: TaskView, *, timeout_s: float
+    tasks: broker.Tasks, notifier: events.Notifier, actor: Actor, task: TaskView, *, timeout_s: float
 ) -> TaskView:
     """Return the task once it has ended or needs somebody, or as it is when the time is over."""
     if broker.waits_for_caller(task.state):
@@ -88,7 +94,7 @@ async def settled(
     deadline = asyncio.get_running_loop().time() + timeout_s
     with notifier.listen(task.id) as listener:
         while True:
-            task = db.read_inline(actor, broker.get_task, task.id)
+            task = tasks.get(actor, task.id)
             left = deadline - asyncio.get_running_loop().time()
             if broker.waits_for_caller(task.state) or left <= 0 or listener.closed:
                 return task
@@ -96,7 +102,7 @@ async def settled(
 
 
 async def follow(  # noqa: PLR0913 - where, who, what and how long
-    db: Database,
+    tasks: broker.Tasks,
     notifier: events.Notifier,
     actor: Actor,
     task_id: TaskId,
@@ -115,17 +121,18 @@ async def follow(  # noqa: PLR0913 - where, who, what and how long
     """
     with notifier.listen(task_id) as listener, ended.calling(listener.wake):
         while not ended.is_set():
-            entries = db.read_inline(actor, broker.list_events, task_id, after=after, most=CHUNK)
+            # In this order: a task seen as ended has its whole log, so nothing can come between the two looks.
+            over = broker.is_final(tasks.get(actor, task_id).state)
+            entries = tasks.events(actor, task_id, after=after, most=CHUNK)
             for entry in entries:
                 yield entry
                 after = entry.generation
-                if entry.state is not None and broker.is_final(entry.state):
-                    return
-            if until_input and entries and entries[-1].state is TaskState.INPUT_REQUIRED:
+            asks = until_input and bool(entries) and entries[-1].state is TaskState.INPUT_REQUIRED
+            if listener.closed or asks or (over and len(entries) < CHUNK):
                 return
-            if len(entries) < CHUNK and not ended.is_set():
-                heard = await listener.next(keep_alive_s)
-                if heard is None and not ended.is_set() and not listener.closed:
-                    yield None
-            if listener.closed:
-                return
+            if len(entries) < CHUNK and await listener.next(keep_alive_s) is None and not _ends(ended, listener):
+                yield None
+
+
+def _ends(ended: Stopping, listener: events.Listener) -> bool:
+    return ended.is_set() or listener.closed

@@ -5,6 +5,7 @@ four times the work of the statement itself. Values go in as the driver takes th
 (`memroos_kit.clock.to_micros`), text for enums and JSON.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from sqlalchemy import Insert, Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ClauseElement
 
+_BARE_LIMIT = re.compile(r"\b(?:LIMIT|OFFSET) :\w+\b(?! \+)")
 _DIALECT = sqlite.dialect(paramstyle="named")
 
 
@@ -54,7 +56,8 @@ class Hot:
         if names is None and isinstance(statement, Insert):
             names = [c.name for c in statement.table.columns]
         compiled = statement.compile(dialect=_DIALECT, column_keys=names)
-        self.sql = str(compiled)
+        # SQLite plans a statement anew whenever a bare LIMIT parameter is bound: 50 microseconds instead of 5.
+        self.sql = _BARE_LIMIT.sub(r"\g<0> + 0", str(compiled))
         if "POSTCOMPILE" in self.sql:
             raise ValueError("A hot statement cannot hold a list whose length is known only later; write it as text.")
         self.defaults: Mapping[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}

@@ -3,13 +3,13 @@
 from datetime import UTC, datetime
 
 import pytest
+from tests.actors import OPERATOR
 
 from memroos.broker.tails import Tails, announce
 from memroos_contracts.broker import EventKind, TaskEvent, TaskState, TaskView
 from memroos_contracts.governance import INTERNAL
 from memroos_contracts.identity import DEFAULT_WORKSPACE, AgentId, ContextId, TaskId
 from memroos_kit.db import Database, Tx
-from tests.actors import OPERATOR
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -281,6 +281,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'dead' AND task_id IS NOT NULL"),
     )
     op.create_index(
+        "ix_inbox_message_ready",
+        "inbox_message",
+        ["agent_id", sa.text("priority DESC"), "seq"],
+        unique=False,
+        sqlite_where=sa.text("state = 'queued' AND head = 1 AND not_before IS NULL"),
+    )
+    op.create_index(
         "ix_inbox_message_due", "inbox_message", ["due_at"], unique=False, sqlite_where=sa.text("due_at IS NOT NULL")
     )
     op.create_index(
@@ -571,12 +578,17 @@ def downgrade() -> None:
     op.drop_index(
         "ix_inbox_message_settled", table_name="inbox_message", sqlite_where=sa.text("settled_at IS NOT NULL")
     )
-    op.drop_index("ix_inbox_message_due", table_name="inbox_message", sqlite_where=sa.text("due_at IS NOT NULL"))
+    op.drop_index(
+        "ix_inbox_message_ready",
+        table_name="inbox_message",
+        sqlite_where=sa.text("state = 'queued' AND head = 1 AND not_before IS NULL"),
+    )
     op.drop_index(
         "ix_inbox_message_dead_task",
         table_name="inbox_message",
         sqlite_where=sa.text("state = 'dead' AND task_id IS NOT NULL"),
     )
+    op.drop_index("ix_inbox_message_due", table_name="inbox_message", sqlite_where=sa.text("due_at IS NOT NULL"))
     op.drop_index("ix_inbox_message_dead", table_name="inbox_message", sqlite_where=sa.text("state = 'dead'"))
     op.drop_index("ix_inbox_message_agent_due", table_name="inbox_message", sqlite_where=sa.text("due_at IS NOT NULL"))
     op.drop_index("ix_inbox_message_agent", table_name="inbox_message")

@@ -40,6 +40,7 @@ class BrokerHandler(RequestHandler):
     def __init__(
         self,
         db: Database,
+        tasks: broker.Tasks,
         notifier: events.Notifier,
         streams: Streams,
         *,
@@ -47,6 +48,7 @@ class BrokerHandler(RequestHandler):
         default_agent: str = "",
     ) -> None:
         self._db = db
+        self._tasks = tasks
         self._notifier = notifier
         self._streams = streams
         self._blocking_s = blocking_s
@@ -62,7 +64,9 @@ class BrokerHandler(RequestHandler):
             if params.configuration.return_immediately:
                 task = await self._db.write(actor, broker.send_message, send)
             else:
-                task = await streams.send_and_wait(self._db, self._notifier, actor, send, timeout_s=self._blocking_s)
+                task = await streams.send_and_wait(
+                    self._db, self._tasks, self._notifier, actor, send, timeout_s=self._blocking_s
+                )
             task = await self._read(actor, task)
             return self._with_content(actor, task, _history_length(params.configuration))
 
@@ -226,17 +230,14 @@ class BrokerHandler(RequestHandler):
         if broker.is_final(task.state) or (until_input and task.state is TaskState.INPUT_REQUIRED):
             return
         async for event in streams.follow(
-            self._db, self._notifier, actor, task.id, after=task.generation, ended=ended, until_input=until_input
+            self._tasks, self._notifier, actor, task.id, after=task.generation, ended=ended, until_input=until_input
         ):
             item = None if event is None else convert.event_to(task.id, task.context_id, event)
             if item is not None:
                 yield item
 
     def _with_content(self, actor: Actor, task: TaskView, history_length: int | None) -> a2a_pb2.Task:
-        detail: TaskDetail = self._db.read_inline(
-            actor, broker.detail, task, history_length=history_length, artifacts=True
-        )
-        return convert.task_to(detail)
+        return convert.task_to(self._tasks.detail(actor, task, history_length=history_length))
 
     def _agent(self, actor: Actor, context: ServerCallContext) -> AgentId | None:
         """Return the agent whose endpoint was called, None at the kernel's own.

@@ -45,6 +45,7 @@ _KEEP_ALIVE = b": keep-alive\n\n"
 Db = NamedDependency[Database]
 Caller = NamedDependency[Actor]
 Notifier = NamedDependency[events.Notifier]
+Tasks = NamedDependency[broker.Tasks]
 After = Annotated[int, QueryParameter(ge=0, le=GENERATION_MAX)]
 
 
@@ -59,6 +60,7 @@ class TaskController(Controller):
         self,
         data: JSONBody[SendRequest],
         db: Db,
+        tasks: Tasks,
         actor: Caller,
         notifier: Notifier,
         settings: NamedDependency[Settings],
@@ -68,7 +70,7 @@ class TaskController(Controller):
         """Send a message to an agent, by name or by skill; wait for the end for up to `wait_s` seconds."""
         send = _send(data)
         task = await db.write(actor, once, idempotency, TaskView, broker.send_message, send)
-        return await streams.settled(db, notifier, actor, task, timeout_s=min(wait_s, settings.wait_max_s))
+        return await streams.settled(tasks, notifier, actor, task, timeout_s=min(wait_s, settings.wait_max_s))
 
     @get("/", operation_id="listTasks")
     async def list_tasks(
@@ -108,6 +110,7 @@ class TaskController(Controller):
         self,
         task: FromPath[str],
         db: Db,
+        tasks: Tasks,
         actor: Caller,
         notifier: Notifier,
         open_streams: NamedDependency[Streams],
@@ -118,7 +121,7 @@ class TaskController(Controller):
         """Follow a task's log as server-sent events; `Last-Event-ID` (the generation) goes on where you were."""
         view = await db.write(actor, broker.read_task, TaskId(task))
         start = _start(last_event_id, after)
-        frames = _frames(db, notifier, open_streams, actor, view, start, keep_alive_s=settings.keepalive_s)
+        frames = _frames(tasks, notifier, open_streams, actor, view, start, keep_alive_s=settings.keepalive_s)
         opening = await anext(frames)  # here, so that what forbids the stream is still an answer with a status
         return Stream(_rest(opening, frames), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
@@ -239,7 +242,7 @@ async def _claim_later(
 
 
 async def _frames(
-    db: Database,
+    tasks: broker.Tasks,
     notifier: events.Notifier,
     open_streams: Streams,
     actor: Actor,
@@ -250,7 +253,7 @@ async def _frames(
 ) -> AsyncIterator[bytes]:
     with open_streams.open(actor) as ended:
         yield _KEEP_ALIVE
-        follow = streams.follow(db, notifier, actor, task.id, after=after, ended=ended, keep_alive_s=keep_alive_s)
+        follow = streams.follow(tasks, notifier, actor, task.id, after=after, ended=ended, keep_alive_s=keep_alive_s)
         async for entry in follow:
             yield _KEEP_ALIVE if entry is None else _frame(entry)
 
