@@ -20,7 +20,7 @@ from memroos_contracts.governance import DecisionRequest, DecisionView, Effect, 
 from memroos_contracts.memory import MemoryKind, NewMemory
 from memroos_contracts.registry import Heartbeat
 
-LEASE_S = 10
+LEASE_S = 6
 """If this process dies, the task is offered again after this time."""
 
 

@@ -21,7 +21,7 @@ from memroos_client.calls import agents, tasks
 from memroos_contracts.broker import Artifact, ClaimView, Part
 from memroos_contracts.registry import Heartbeat
 
-LEASE_S = 10
+LEASE_S = 6
 """If this process dies, the task is offered again after this time."""
 
 MOST_PASSAGES = 5

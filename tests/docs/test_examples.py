@@ -1,0 +1,123 @@
+"""The example programs do what their first line says."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+def load(name: str) -> ModuleType:
+    """Import an example by its file; it starts nothing."""
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+researcher = load("researcher")
+publisher = load("publisher")
+
+PAGE = """# Bees
+
+Bees make honey.
+They live in hives.
+
+## Wintering
+
+```sh
+# honey in code is not prose
+```
+
+In winter a hive eats its honey.
+
+# Wasps
+
+Wasps make paper.
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "insects.md").write_text(PAGE, "utf-8")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "paper.md").write_text("Paper is made from wood.\n", "utf-8")
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "secret.md").write_text("Honey.\n", "utf-8")
+    (tmp_path / "notes.txt").write_text("Honey.\n", "utf-8")
+    return tmp_path
+
+
+def test_a_passage_knows_its_lines_and_its_headings() -> None:
+    passages = list(researcher.split("insects.md", PAGE))
+
+    assert [(p.first_line, p.last_line, p.heading, p.text) for p in passages] == [
+        (3, 4, "Bees", "Bees make honey.\nThey live in hives."),
+        (12, 12, "Bees > Wintering", "In winter a hive eats its honey."),
+        (16, 16, "Wasps", "Wasps make paper."),
+    ]
+
+
+def test_only_markdown_outside_hidden_folders_is_read(folder: Path) -> None:
+    assert {p.file for p in researcher.read_passages(folder)} == {"insects.md", "deep/paper.md"}
+
+
+def test_the_passage_that_says_most_of_the_question_comes_first(folder: Path) -> None:
+    passages = researcher.read_passages(folder)
+
+    assert researcher.search("What do hives eat in the winter?", passages)[0].source == "insects.md:12"
+    assert researcher.search("Who makes paper?", passages)[0].source == "insects.md:16"
+
+
+def test_a_rare_word_weighs_more_than_a_common_one(folder: Path) -> None:
+    found = researcher.search("wood or honey", researcher.read_passages(folder))
+
+    assert found[0].source == "deep/paper.md:1"
+
+
+def test_a_question_about_something_else_finds_nothing(folder: Path) -> None:
+    passages = researcher.read_passages(folder)
+
+    assert researcher.search("Which satellites orbit Jupiter?", passages) == []
+    assert "Nothing in this folder speaks about it." in researcher.report("Jupiter?", [], passages)
+
+
+def test_one_file_cannot_fill_the_report(tmp_path: Path) -> None:
+    (tmp_path / "long.md").write_text("honey honey\n\n" * 20, "utf-8")
+    (tmp_path / "short.md").write_text("A word on honey, among many other words that were said.\n", "utf-8")
+
+    found = researcher.search("honey", researcher.read_passages(tmp_path))
+
+    assert [p.file for p in found] == ["long.md", "long.md", "short.md"]
+
+
+def test_the_same_folder_gives_the_same_report_with_its_sources(folder: Path) -> None:
+    passages = researcher.read_passages(folder)
+    found = researcher.search("honey", passages)
+    text = researcher.report("honey", found, passages)
+
+    assert text == researcher.report("honey", researcher.search("honey", passages), researcher.read_passages(folder))
+    assert "2 of 4 passages, from 2 files." in text
+    assert "> In winter a hive eats its honey.\n\nSource: insects.md:12" in text
+
+
+def test_a_file_is_written_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "report.md"
+
+    publisher.write(path, b"first")
+    publisher.write(path, b"second")
+
+    assert path.read_bytes() == b"second"
+    assert [file.name for file in path.parent.iterdir()] == ["report.md"]
+
+
+def test_the_smallest_agent_fits_on_twenty_lines() -> None:
+    lines = (EXAMPLES / "echo_agent.py").read_text("utf-8").splitlines()
+
+    assert len(lines) <= 20
