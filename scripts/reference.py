@@ -12,6 +12,7 @@ import msgspec
 
 from memroos import cli, settings, wiring
 from memroos.cli import reference as cli_reference
+from memroos.cli.settings import ClientSettings
 from memroos.web import access
 from memroos.web.rest import openapi
 from memroos_contracts.identity import Role
@@ -23,7 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
 def settings_page() -> str:
     """Return the page of all settings."""
-    return render_reference(settings.Settings, title="Settings")
+    kernel = render_reference(settings.Settings, title="Settings")
+    client = render_reference(ClientSettings, title="Settings")
+    _, heading, fields = client.partition("\n## ")
+    return f"{kernel}\nThe command line's own:\n{heading}{fields}"
 
 
 def problems_page() -> str:
