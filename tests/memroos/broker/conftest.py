@@ -35,14 +35,25 @@ def gate(shipped: Policy) -> Gate:
 
 
 @pytest.fixture
+def tails() -> broker.Tails:
+    """The recent ends of this database's task logs."""
+    return broker.Tails()
+
+
+@pytest.fixture
 def db(
-    db_path: Path, clock: ManualClock, gate: Gate, ledger: audit.Ledger, notifier: events.Notifier
+    db_path: Path,
+    clock: ManualClock,
+    gate: Gate,
+    ledger: audit.Ledger,
+    tails: broker.Tails,
+    notifier: events.Notifier,
 ) -> Iterator[Database]:
     """A kernel database governed by the shipped policies."""
     database = Database(
         db_path,
         authorizer=gate,
-        journals=[ledger, events.Log(notifier)],
+        journals=[ledger, tails, events.Log(notifier)],
         failures=audit.FailureRecorder(),
         clock=clock,
     )

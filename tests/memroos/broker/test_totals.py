@@ -34,9 +34,12 @@ class Walk(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.clock = ManualClock(START)
+        self.tails = broker.Tails(tasks=5, events=6)  # so small that most is dropped again
         self.gate = Gate(policy, resumers={Action.TASK_SEND: broker.answer_hold})
         path = Path(shutil.copyfile(template, self.folder / "conversations.db"))
-        self.db = Database(path, authorizer=self.gate, journals=[events.Log(events.Notifier())], clock=self.clock)
+        self.db = Database(
+            path, authorizer=self.gate, journals=[self.tails, events.Log(events.Notifier())], clock=self.clock
+        )
         self.house = House(self.db)
         self.callers = [self.house.register(name) for name in ("caller", "other-caller")] + [OPERATOR]
         self.workers = [self.house.register(name, skills=("count",)) for name in ("worker", "helper")]
@@ -119,6 +122,14 @@ class Walk(RuleBasedStateMachine):
             "SELECT workspace_id, owner, agent_id, state, tasks FROM task_count WHERE tasks > 0 ORDER BY 1, 2, 3, 4"
         )
         assert kept == real
+
+    @invariant()
+    def memory_and_tables_say_the_same(self) -> None:
+        for task in {task.id for task in self.tasks}:
+            tail = self.tails.find(task)
+            if tail is not None:
+                assert tail.task == self.house.see(task)
+                assert list(tail.events) == self.db.read_now(KERNEL, broker.list_events, task)
 
     @invariant()
     def generations_have_no_gaps(self) -> None:

@@ -1,0 +1,483 @@
+"""The broker's loops: agents inside the process that answer, hang, crash or talk nonsense; deadlines and dead letters."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from tests.actors import KERNEL, OPERATOR, STRANGER
+from tests.memroos.broker.conftest import House, text_of
+
+from memroos import broker, events
+from memroos.broker import queries, service, worker
+from memroos_contracts.broker import Artifact, EventKind, Part, Report, TaskState, TaskView, Work
+from memroos_contracts.errors import MemroosError, Overloaded, StorageFull
+from memroos_contracts.identity import Actor
+from memroos_contracts.registry import AgentKind
+from memroos_kit.clock import ManualClock
+from memroos_kit.db import Database
+from memroos_kit.stopping import Stopping
+
+DONE = Report(state=TaskState.COMPLETED)
+
+
+class Scripted:
+    """An agent inside the process that does what a test says, and counts how often it was asked."""
+
+    def __init__(self, *reports: Report, pause: Callable[[], Awaitable[object]] | None = None) -> None:
+        self.reports = reports
+        self.pause = pause
+        self.runs: list[Work] = []
+        self.closed = 0
+
+    async def run(self, work: Work) -> AsyncIterator[Report]:
+        self.runs.append(work)
+        try:
+            for report in self.reports:
+                if self.pause is not None:
+                    await self.pause()
+                yield report
+        finally:
+            self.closed += 1
+
+
+class Bench:
+    """One running `LocalDeliveries` and what a test waits for."""
+
+    def __init__(self, house: House, notifier: events.Notifier) -> None:
+        self.house = house
+        self.notifier = notifier
+        self.stopping = Stopping()
+
+    async def until(self, task: TaskView, *states: TaskState, timeout_s: float = 5) -> TaskView:
+        """Return a task once it is in one of these states."""
+        async with asyncio.timeout(timeout_s):
+            with self.notifier.listen(task.id) as listener:
+                while (now := self.house.db.read_inline(KERNEL, broker.get_task, task.id)).state not in states:
+                    await listener.next(1)
+        return now
+
+
+def on_bench(
+    house: House,
+    notifier: events.Notifier,
+    agent: Any,
+    story: Callable[[Bench], Awaitable[None]],
+    **options: Any,
+) -> None:
+    """Run a story while local agents work."""
+
+    async def run() -> None:
+        bench = Bench(house, notifier)
+        loop = asyncio.get_running_loop()
+        house.db.attach(loop)
+        notifier.attach(loop)
+        tasks = broker.Tasks(house.db, broker.Tails())
+        deliveries = broker.LocalDeliveries(house.db, tasks, notifier, {"local": agent}, **options)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(deliveries.run(bench.stopping))
+            try:
+                await story(bench)
+            finally:
+                bench.stopping.set()
+        assert not deliveries._running
+        house.db.attach(None)
+        notifier.attach(None)
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def local(house: House) -> Actor:
+    """An agent that lives in the kernel's process."""
+    return house.register("local", AgentKind.LOCAL)
+
+
+def send(house: House, **words: Any) -> TaskView:
+    return house.send(OPERATOR, **{"agent": "local"} | words)
+
+
+# -- answering ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_echo_agent_answers_with_what_it_was_sent(house: House, notifier: events.Notifier, local: Actor) -> None:
+    async def story(bench: Bench) -> None:
+        task = send(house, text="hello")
+        await bench.until(task, TaskState.COMPLETED)
+
+    on_bench(house, notifier, broker.EchoAgent(), story)
+
+    (item,) = house.db.read_now(OPERATOR, broker.list_tasks, broker.TaskFilter(), limit=1).items
+    found = house.db.read_now(OPERATOR, broker.detail, item)
+    assert found.artifacts is not None
+    assert [a.parts for a in found.artifacts] == [[Part(text="hello")]]
+    assert house.query("SELECT state FROM delivery") == [("done",)]
+
+
+def test_an_agent_that_yields_slowly_is_followed_step_by_step(
+    house: House, notifier: events.Notifier, local: Actor
+) -> None:
+    steps = asyncio.Semaphore(0)
+    agent = Scripted(
+        Report(state=TaskState.WORKING),
+        Report(artifact=Artifact("a", [Part(text="1")])),
+        Report(artifact=Artifact("a", [Part(text="2")]), append=True, last_chunk=True),
+        DONE,
+        pause=lambda: steps.acquire(),
+    )
+
+    async def story(bench: Bench) -> None:
+        task = send(house)
+        generations = []
+        for _ in range(4):
+            steps.release()
+            with notifier.listen(task.id) as listener:
+                await listener.next(2)
+            generations.append(house.db.read_inline(KERNEL, broker.get_task, task.id).generation)
+        await bench.until(task, TaskState.COMPLETED)
+        assert generations == [3, 4, 5, 6]
+
+    on_bench(house, notifier, agent, story)
+
+
+def test_an_agent_that_never_pauses_does_not_keep_the_others_waiting(
+    house: House, notifier: events.Notifier, local: Actor
+) -> None:
+    endless = Scripted(*[Report(artifact=Artifact(f"a{n}", [Part(text="x")])) for n in range(2_000)], DONE)
+    waited = 0
+
+    async def story(bench: Bench) -> None:
+        nonlocal waited
+        task = send(house)
+        async with asyncio.timeout(30):
+            while house.db.read_inline(KERNEL, broker.get_task, task.id).state is not TaskState.COMPLETED:
+                await asyncio.sleep(0.001)
+                waited += 1
+
+    on_bench(house, notifier, endless, story)
+
+    assert waited > 5
+    assert house.query("SELECT generation FROM task") == [(2_003,)]
+
+
+def test_a_question_is_answered_inside_the_process_too(house: House, notifier: events.Notifier, local: Actor) -> None:
+    class Asking:
+        async def run(self, work: Work) -> AsyncIterator[Report]:
+            if len(work.history) == 1:
+                yield Report(state=TaskState.INPUT_REQUIRED, parts=[Part(text="which?")])
+                raise AssertionError("nobody listens any more")
+            yield Report(state=TaskState.COMPLETED, parts=work.message.parts)
+
+    async def story(bench: Bench) -> None:
+        task = send(house)
+        await bench.until(task, TaskState.INPUT_REQUIRED)
+        send(house, text="that one", task_id=task.id)
+        done = await bench.until(task, TaskState.COMPLETED)
+        assert done.status_message is not None
+        assert done.status_message.parts == [Part(text="that one")]
+
+    on_bench(house, notifier, Asking(), story)
+
+
+def test_messages_of_one_task_are_worked_on_one_after_the_other(
+    house: House, notifier: events.Notifier, local: Actor
+) -> None:
+    gate = asyncio.Semaphore(0)
+    agent = Scripted(Report(state=TaskState.INPUT_REQUIRED, parts=[Part(text="next?")]), pause=gate.acquire)
+
+    async def story(bench: Bench) -> None:
+        task = send(house, text="one")
+        for text in ("two", "three"):
+            send(house, text=text, task_id=task.id)
+        for expected in (1, 2, 3):
+            async with asyncio.timeout(5):
+                while len(agent.runs) < expected:
+                    await asyncio.sleep(0.005)
+            assert len(agent.runs) == expected
+            gate.release()
+        async with asyncio.timeout(5):
+            while house.query("SELECT 1 FROM delivery WHERE state <> 'done'"):
+                await asyncio.sleep(0.01)
+
+    on_bench(house, notifier, agent, story)
+
+    assert [broker.text_of(work.message.parts) for work in agent.runs] == ["one", "two", "three"]
+
+
+def test_no_more_run_at_once_than_there_is_room(house: House, notifier: events.Notifier, local: Actor) -> None:
+    running = most = 0
+
+    class Counting:
+        async def run(self, work: Work) -> AsyncIterator[Report]:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.005)
+            running -= 1
+            yield DONE
+
+    async def story(bench: Bench) -> None:
+        for task in [send(house) for _ in range(7)]:
+            await bench.until(task, TaskState.COMPLETED)
+
+    on_bench(house, notifier, Counting(), story, concurrency=2)
+
+    assert most == 2
+
+
+# -- agents that fail --------------------------------------------------------------------------------------------------
+
+
+class Broken:
+    """An agent that breaks in the middle."""
+
+    async def run(self, work: Work) -> AsyncIterator[Report]:
+        yield Report(state=TaskState.WORKING)
+        raise RuntimeError("no such luck")
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        Broken(),
+        Scripted(),
+        Scripted(Report(state=TaskState.WORKING)),
+        Scripted(Report()),
+        Scripted(Report(artifact=Artifact("", []))),
+        Scripted(Report(artifact=Artifact("a", [Part(data=object())])), DONE),
+        Scripted(Report(state=TaskState.COMPLETED, parts=[Part(raw="not base 64!")])),
+    ],
+    ids=["breaks", "says nothing", "no end", "empty report", "empty artifact", "not JSON", "not base 64"],
+)
+def test_whatever_an_agent_does_wrong_ends_its_task_and_nothing_else(
+    house: House, notifier: events.Notifier, local: Actor, agent: Any
+) -> None:
+    async def story(bench: Bench) -> None:
+        failed = await bench.until(send(house), TaskState.FAILED)
+        assert failed.status_message is not None
+        await bench.until(send(house), TaskState.FAILED)  # the loop lives
+
+    on_bench(house, notifier, agent, story)
+
+    assert house.query("SELECT DISTINCT state FROM delivery") == [("done",)]
+
+
+def test_a_message_for_an_agent_that_does_not_live_here_fails(
+    house: House, notifier: events.Notifier, local: Actor
+) -> None:
+    house.register("absent", AgentKind.LOCAL)
+
+    async def story(bench: Bench) -> None:
+        failed = await bench.until(send(house, agent="absent"), TaskState.FAILED)
+        assert "No agent named absent" in text_of(house.log(failed)[-1])
+
+    on_bench(house, notifier, Scripted(DONE), story)
+
+
+# -- stops and restarts ------------------------------------------------------------------------------------------------
+
+
+def test_what_runs_when_the_kernel_stops_is_run_again_after_the_start(
+    house: House, notifier: events.Notifier, local: Actor
+) -> None:
+    stuck = Scripted(DONE, pause=lambda: asyncio.Event().wait())
+    task = send(house)
+
+    async def until_it_runs(bench: Bench) -> None:
+        while not stuck.runs:
+            await asyncio.sleep(0.001)
+
+    async def until_it_is_done(bench: Bench) -> None:
+        await bench.until(task, TaskState.COMPLETED)
+
+    on_bench(house, notifier, stuck, until_it_runs)
+    assert (house.see(task).state, stuck.closed) == (TaskState.SUBMITTED, 1)
+    on_bench(house, notifier, Scripted(DONE), until_it_is_done)
+
+
+def test_an_agent_that_takes_the_kernel_down_each_time_is_given_up(
+    house: House, notifier: events.Notifier, local: Actor
+) -> None:
+    task = send(house)
+    for _ in range(worker.ATTEMPTS - 1):  # each time a start, and a crash before the end
+        house.db.write_now(KERNEL, service.count_restart)
+
+    async def story(bench: Bench) -> None:
+        failed = await bench.until(task, TaskState.FAILED)
+        assert "Given up" in text_of(house.log(failed)[-1])
+
+    agent = Scripted(DONE)
+    on_bench(house, notifier, agent, story)
+
+    assert agent.runs == []
+
+
+@pytest.mark.parametrize("reason", ["cancel", "deadline"])
+def test_a_task_that_ends_from_outside_stops_its_agent(
+    house: House, notifier: events.Notifier, local: Actor, clock: ManualClock, reason: str
+) -> None:
+    agent = Scripted(DONE, pause=lambda: asyncio.Event().wait())
+
+    async def story(bench: Bench) -> None:
+        task = send(house)
+        while not agent.runs:
+            await asyncio.sleep(0.001)
+        if reason == "cancel":
+            await house.db.write(OPERATOR, broker.cancel_task, task.id)
+        else:
+            clock.advance(days=8)
+            await worker.sweep_step(house.db)
+        async with asyncio.timeout(2):
+            while not agent.closed:
+                await asyncio.sleep(0.001)
+
+    on_bench(house, notifier, agent, story)
+
+
+def test_reports_after_the_end_are_dropped(house: House, local: Actor) -> None:
+    task = send(house)
+    house.db.write_now(OPERATOR, broker.cancel_task, task.id)
+
+    after = house.db.write_now(KERNEL, service.report_local, waiting_id(house), task.id, [DONE])
+
+    assert (after.state, len(house.log(task))) == (TaskState.CANCELED, 3)
+    assert "task.report_dropped" in house.audited()
+
+
+def waiting_id(house: House) -> Any:
+    return house.query("SELECT id FROM delivery")[0][0]
+
+
+# -- a store that fails ------------------------------------------------------------------------------------------------
+
+
+class Failing:
+    """A database whose writes of local reports fail as often as a test says."""
+
+    def __init__(self, db: Database, error: Exception, *, times: int) -> None:
+        self._db = db
+        self._error = error
+        self.left = times
+        self.tried: list[list[Report]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    async def write(self, actor: Actor, verb: Any, *args: Any, **words: Any) -> Any:
+        if verb is service.report_local:
+            self.tried.append(args[2])
+            if self.left:
+                self.left -= 1
+                await asyncio.sleep(0)
+                raise self._error
+        return await self._db.write(actor, verb, *args, **words)
+
+
+@pytest.mark.parametrize("error", [Overloaded(), StorageFull()], ids=["overloaded", "full disk"])
+def test_a_store_that_fails_for_a_while_leaves_the_work_where_it_was(
+    house: House, notifier: events.Notifier, local: Actor, monkeypatch: pytest.MonkeyPatch, error: MemroosError
+) -> None:
+    monkeypatch.setattr(worker, "SWEEP_S", 0.05)
+    failing = Failing(house.db, error, times=2)
+    slow = Scripted(Report(artifact=Artifact("a", [Part(text="result")])), DONE, pause=lambda: asyncio.sleep(0.02))
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        house.db.attach(loop)
+        notifier.attach(loop)
+        tasks = broker.Tasks(house.db, broker.Tails())
+        deliveries = broker.LocalDeliveries(failing, tasks, notifier, {"local": slow})  # type: ignore[arg-type]
+        bench = Bench(house, notifier)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(deliveries.run(bench.stopping))
+            task = send(house)
+            await bench.until(task, TaskState.COMPLETED)
+            bench.stopping.set()
+        house.db.attach(None)
+
+        kinds = [event.kind for event in house.log(task)]
+        assert kinds.count(EventKind.ARTIFACT) == 1  # an end never overtakes the result that was not written
+
+    asyncio.run(run())
+
+    assert len(slow.runs) == 3
+
+
+def test_a_store_that_fails_is_not_asked_in_a_tight_loop(
+    house: House, notifier: events.Notifier, local: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SWEEP_S", 0.05)
+    failing = Failing(house.db, StorageFull(), times=1_000_000)
+
+    async def run() -> None:
+        house.db.attach(asyncio.get_running_loop())
+        notifier.attach(asyncio.get_running_loop())
+        stopping = Stopping()
+        tasks = broker.Tasks(house.db, broker.Tails())
+        deliveries = broker.LocalDeliveries(failing, tasks, notifier, {"local": Scripted(DONE)})  # type: ignore[arg-type]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(deliveries.run(stopping))
+            send(house)
+            await asyncio.sleep(0.5)
+            stopping.set()
+        house.db.attach(None)
+
+    asyncio.run(run())
+
+    assert 2 <= len(failing.tried) <= 12
+
+
+# -- deadlines and dead letters ----------------------------------------------------------------------------------------
+
+
+def test_a_sweep_ends_what_is_overdue_and_what_is_dead_in_every_workspace(
+    house: House, caller: Actor, worker: Actor, clock: ManualClock
+) -> None:
+    house.register("worker", as_=STRANGER)
+    dead = house.send(caller)
+    for _ in range(5):
+        house.claim(worker)
+        clock.advance(seconds=61)
+    assert house.claim_or_none(worker) is None
+    overdue = [house.send(caller), house.send(STRANGER)]
+
+    assert asyncio.run(broker.sweep_step(house.db)) == 1
+    assert house.see(dead).state is TaskState.FAILED
+    clock.advance(days=7)
+    assert asyncio.run(broker.sweep_step(house.db)) == 2
+
+    assert house.see(overdue[0]).state is TaskState.FAILED
+    assert house.see(overdue[1], STRANGER).state is TaskState.FAILED
+    assert asyncio.run(broker.sweep_step(house.db)) == 0
+
+
+def test_a_task_that_cannot_be_ended_keeps_no_other_open(
+    house: House, caller: Actor, worker: Actor, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [house.send(caller) for _ in range(3)]
+    clock.advance(days=8)
+    real = service.fail_overdue
+
+    def fails_once(tx: Any, task_id: Any) -> None:
+        if task_id == tasks[0].id:
+            raise ValueError("poison")
+        real(tx, task_id)
+
+    monkeypatch.setattr(service, "fail_overdue", fails_once)
+
+    asyncio.run(broker.sweep_step(house.db))
+
+    assert [house.see(task).state for task in tasks] == [TaskState.SUBMITTED, TaskState.FAILED, TaskState.FAILED]
+
+
+def test_the_sweep_ends_when_it_is_told_to(house: House) -> None:
+    async def story() -> None:
+        stopping = Stopping()
+        async with asyncio.timeout(2), asyncio.TaskGroup() as group:
+            group.create_task(broker.sweep(house.db, stopping))
+            await asyncio.sleep(0.05)
+            stopping.set()
+
+    asyncio.run(story())
+
+    assert house.db.read_now(KERNEL, queries.list_waiting, most=1) == []
