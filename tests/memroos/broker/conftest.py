@@ -35,7 +35,7 @@ def gate(shipped: Policy) -> Gate:
 
 
 @pytest.fixture
-def tails() -> broker.Tails:
+def recent() -> broker.Tails:
     """The recent ends of this database's task logs."""
     return broker.Tails()
 
@@ -46,14 +46,14 @@ def db(
     clock: ManualClock,
     gate: Gate,
     ledger: audit.Ledger,
-    tails: broker.Tails,
+    recent: broker.Tails,
     notifier: events.Notifier,
 ) -> Iterator[Database]:
     """A kernel database governed by the shipped policies."""
     database = Database(
         db_path,
         authorizer=gate,
-        journals=[ledger, tails, events.Log(notifier)],
+        journals=[ledger, recent, events.Log(notifier)],
         failures=audit.FailureRecorder(),
         clock=clock,
     )

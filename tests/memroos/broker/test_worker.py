@@ -1,4 +1,4 @@
-"""The broker's loops: agents inside the process that answer, hang, crash or talk nonsense; deadlines and dead letters."""
+"""The broker's loops: agents inside the process that answer, hang or talk nonsense; deadlines and dead letters."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -56,6 +56,13 @@ class Bench:
                 while (now := self.house.db.read_inline(KERNEL, broker.get_task, task.id)).state not in states:
                     await listener.next(1)
         return now
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return when it is so."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.002)
 
 
 def on_bench(
@@ -123,7 +130,7 @@ def test_an_agent_that_yields_slowly_is_followed_step_by_step(
         Report(artifact=Artifact("a", [Part(text="1")])),
         Report(artifact=Artifact("a", [Part(text="2")]), append=True, last_chunk=True),
         DONE,
-        pause=lambda: steps.acquire(),
+        pause=steps.acquire,
     )
 
     async def story(bench: Bench) -> None:
@@ -190,14 +197,10 @@ def test_messages_of_one_task_are_worked_on_one_after_the_other(
         for text in ("two", "three"):
             send(house, text=text, task_id=task.id)
         for expected in (1, 2, 3):
-            async with asyncio.timeout(5):
-                while len(agent.runs) < expected:
-                    await asyncio.sleep(0.005)
+            await until(lambda wanted=expected: len(agent.runs) >= wanted)
             assert len(agent.runs) == expected
             gate.release()
-        async with asyncio.timeout(5):
-            while house.query("SELECT 1 FROM delivery WHERE state <> 'done'"):
-                await asyncio.sleep(0.01)
+        await until(lambda: not house.query("SELECT 1 FROM delivery WHERE state <> 'done'"))
 
     on_bench(house, notifier, agent, story)
 
@@ -284,8 +287,7 @@ def test_what_runs_when_the_kernel_stops_is_run_again_after_the_start(
     task = send(house)
 
     async def until_it_runs(bench: Bench) -> None:
-        while not stuck.runs:
-            await asyncio.sleep(0.001)
+        await until(lambda: stuck.runs)
 
     async def until_it_is_done(bench: Bench) -> None:
         await bench.until(task, TaskState.COMPLETED)
@@ -320,16 +322,13 @@ def test_a_task_that_ends_from_outside_stops_its_agent(
 
     async def story(bench: Bench) -> None:
         task = send(house)
-        while not agent.runs:
-            await asyncio.sleep(0.001)
+        await until(lambda: agent.runs)
         if reason == "cancel":
             await house.db.write(OPERATOR, broker.cancel_task, task.id)
         else:
             clock.advance(days=8)
             await worker.sweep_step(house.db)
-        async with asyncio.timeout(2):
-            while not agent.closed:
-                await asyncio.sleep(0.001)
+        await until(lambda: agent.closed)
 
     on_bench(house, notifier, agent, story)
 
