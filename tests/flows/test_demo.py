@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,12 @@ KEY_LINES = (
     "as `memroos audit verify` does:",
     "All of it was seen.",
 )
+
+
+@pytest.fixture(autouse=True)
+def desks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what the demo leaves behind stay in the test's own folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture
