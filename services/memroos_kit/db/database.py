@@ -31,6 +31,8 @@ T = TypeVar("T")
 SLOW_VERB_S = 0.020
 """A verb that takes longer holds up everybody; the watchdog logs it."""
 
+SLOW_LOG_EVERY_S = 60.0
+
 _log = structlog.get_logger(__name__)
 
 
@@ -92,6 +94,7 @@ class Database:
         self._batch_max = batch_max
         self._wake = threading.Condition()
         self._closing = False
+        self._slow_logged: dict[str, float] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer_engine = engines.open_writer(path)
         self._connection = self._writer_engine.connect()
@@ -191,7 +194,7 @@ class Database:
 
     def _run_operation(self, operation: Operation) -> list[Tx]:
         """Run one verb in its savepoint; return the units of work whose announcements belong to the batch."""
-        started = time.thread_time()
+        started = time.perf_counter()
         tx = self._tx(operation.actor)
         try:
             with engines.savepoint(self._cursor):
@@ -211,10 +214,17 @@ class Database:
             operation.error = storage or error
             return self._record_failure(tx, operation)
         finally:
-            taken = time.thread_time() - started  # its own work, not its waiting for the other threads
+            taken = time.perf_counter() - started
             if taken > SLOW_VERB_S:
-                _log.warning("slow verb", verb=_name(operation.verb), taken_ms=round(taken * 1000))
+                self._report_slow(_name(operation.verb), taken)
         return [tx]
+
+    def _report_slow(self, verb: str, taken_s: float) -> None:
+        """Log a verb that held the writer for long, at most once a minute; waiting for other threads counts too."""
+        now = time.monotonic()
+        if now - self._slow_logged.get(verb, -SLOW_LOG_EVERY_S) >= SLOW_LOG_EVERY_S:
+            self._slow_logged[verb] = now
+            _log.warning("slow verb", verb=verb, taken_ms=round(taken_s * 1000))
 
     def _record_failure(self, failed: Tx, operation: Operation) -> list[Tx]:
         assert operation.error is not None
