@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -56,6 +57,10 @@ class Bench:
                 while (now := self.house.db.read_inline(KERNEL, broker.get_task, task.id)).state not in states:
                     await listener.next(1)
         return now
+
+
+def ran(agent: Scripted, times: int) -> bool:
+    return len(agent.runs) >= times
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -197,7 +202,7 @@ def test_messages_of_one_task_are_worked_on_one_after_the_other(
         for text in ("two", "three"):
             send(house, text=text, task_id=task.id)
         for expected in (1, 2, 3):
-            await until(lambda wanted=expected: len(agent.runs) >= wanted)
+            await until(partial(ran, agent, expected))
             assert len(agent.runs) == expected
             gate.release()
         await until(lambda: not house.query("SELECT 1 FROM delivery WHERE state <> 'done'"))
