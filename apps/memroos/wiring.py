@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from litestar import Request
 from litestar.di import Provide
 
 from memroos import __version__, audit, broker, bus, events, governance, operations, registry
@@ -21,6 +22,7 @@ from memroos.web.a2a import OPERATIONS as A2A_OPERATIONS
 from memroos.web.a2a import Cards, create_a2a_app
 from memroos.web.a2a.operations import BrokerHandler
 from memroos.web.front import Front
+from memroos.web.long_poll import LongPoll, LongPolls
 from memroos.web.rest import CONTROLLERS
 from memroos.web.streams import Streams
 from memroos_contracts.errors import MemroosError
@@ -100,6 +102,7 @@ class Kernel:
         )
         self.tasks = broker.Tasks(self.db, self.tails)
         self.streams = Streams(StreamSlots(per_key=settings.streams_per_key), self.stopping)
+        self.long_polls = LongPolls(self.db, self.notifier, self.streams, wait_max_s=settings.wait_max_s)
         self._first_steps()
         self.app = self._app()
 
@@ -159,9 +162,13 @@ class Kernel:
         }
         return {
             **{name: Provide(_constant(part), sync_to_thread=False) for name, part in parts.items()},
+            "long_poll": Provide(self._long_poll, sync_to_thread=False),
             "actor": Provide(deps.provide_actor),
             "idempotency": Provide(deps.provide_idempotency),
         }
+
+    def _long_poll(self, request: Request[Any, Any, Any]) -> LongPoll:
+        return self.long_polls.of(request.receive)
 
     async def _check_database(self) -> None:
         await self.db.read(KERNEL, registry.list_workspaces)

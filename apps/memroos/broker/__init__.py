@@ -26,7 +26,6 @@ from memroos.broker.queries import (
     list_events,
     list_states,
     list_tasks,
-    seconds_until_due,
     see_task,
 )
 from memroos.broker.rules import is_final, text_of, waits_for_caller
@@ -90,7 +89,6 @@ __all__ = [
     "read_task",
     "report_progress",
     "see_task",
-    "seconds_until_due",
     "send_message",
     "sweep",
     "sweep_step",

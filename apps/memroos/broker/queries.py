@@ -353,9 +353,3 @@ def list_overdue(tx: Read, *, most: int) -> list[tuple[WorkspaceId, TaskId]]:
     """Return open tasks of all workspaces whose deadline has passed; for the kernel."""
     rows = tx.execute(_OVERDUE, now=to_micros(tx.now), most=most).fetchall()
     return [(WorkspaceId(row[0]), TaskId(row[1])) for row in rows]
-
-
-def seconds_until_due(tx: Read) -> float | None:
-    """Return when something of the calling agent's inbox may become ready by itself, None when nothing waits."""
-    due = bus.next_due(tx, tx.actor.agent)
-    return None if due is None else max(0.05, (due - tx.now).total_seconds())

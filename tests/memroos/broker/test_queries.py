@@ -145,17 +145,6 @@ def test_an_artifact_is_found_however_far_back_it_is(house: House, caller: Actor
     assert not has("b")
 
 
-def test_an_idle_agent_knows_when_to_look_again(house: House, caller: Actor, worker: Actor, clock: ManualClock) -> None:
-    assert house.db.read_now(worker, broker.seconds_until_due) is None
-    house.send(caller)
-    house.claim(worker, lease_s=30)
-    clock.advance(seconds=10)
-
-    assert house.db.read_now(worker, broker.seconds_until_due) == 20
-    clock.advance(seconds=60)
-    assert house.db.read_now(worker, broker.seconds_until_due) == 0.05
-
-
 def test_what_is_overdue_or_dead_is_found_in_every_workspace(
     house: House, caller: Actor, worker: Actor, clock: ManualClock
 ) -> None:

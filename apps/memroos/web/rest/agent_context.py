@@ -1,6 +1,5 @@
 """The context bus over REST: send to agents, and work off one's own inbox."""
 
-import asyncio
 from datetime import timedelta
 from typing import Annotated
 
@@ -8,9 +7,8 @@ from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from memroos import bus, events
-from memroos.settings import Settings
-from memroos.web.streams import Streams
+from memroos import bus
+from memroos.web.long_poll import LongPoll
 from memroos_contracts.bus import (
     Deliveries,
     Delivery,
@@ -35,9 +33,6 @@ Caller = NamedDependency[Actor]
 Once = NamedDependency[Idempotency | None]
 Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 WaitS = Annotated[float, QueryParameter(ge=0, le=300)]
-
-SHORTEST_WAIT_S = 0.02
-"""When something is overdue already: others get their turn before it is looked at again."""
 
 
 class AgentContextController(Controller):
@@ -76,19 +71,14 @@ class AgentContextController(Controller):
         data: JSONBody[ReceiveRequest],
         db: Db,
         actor: Caller,
-        notifier: NamedDependency[events.Notifier],
-        open_streams: NamedDependency[Streams],
-        settings: NamedDependency[Settings],
+        long_poll: NamedDependency[LongPoll],
         wait_s: WaitS = 0,
     ) -> Deliveries:
         """Take the next messages under a lease, waiting for up to `wait_s` seconds; empty when none came.
 
         Work that belongs to a task is not here: claim it under `/api/tasks`.
         """
-        items = await _receive(db, actor, data)
-        if not items and wait_s:
-            wait_s = min(wait_s, settings.wait_max_s)
-            items = await _receive_later(db, actor, data, notifier, open_streams, wait_s=wait_s)
+        items = await long_poll.take(actor, wait_s, lambda: _receive(db, actor, data))
         return Deliveries(items)
 
     @get("/", operation_id="listInboxMessages")
@@ -198,33 +188,3 @@ async def _receive(db: Database, actor: Actor, wish: ReceiveRequest) -> list[Del
         lease_s=wish.lease_s,
         tasks=False,
     )
-
-
-async def _receive_later(
-    db: Database,
-    actor: Actor,
-    wish: ReceiveRequest,
-    notifier: events.Notifier,
-    open_streams: Streams,
-    *,
-    wait_s: float,
-) -> list[Delivery]:
-    """Receive as soon as something comes: the doorbell rings, a lease ends, a delay is over, or the time is up."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + wait_s
-    inbox = AgentId(actor.agent or "")
-    with (
-        open_streams.open(actor) as ended,
-        notifier.listen(bus.subject(inbox)) as doorbell,
-        ended.calling(doorbell.wake),
-    ):
-        while True:  # what came before the doorbell was there is found by the first look
-            items = await _receive(db, actor, wish)
-            left = deadline - loop.time()
-            if items or left <= 0 or doorbell.closed:
-                return items
-            due = db.read_inline(actor, bus.next_due, inbox)
-            until_due = left if due is None else max((due - db.clock.now()).total_seconds(), SHORTEST_WAIT_S)
-            await doorbell.next(min(left, until_due))
-            if ended.is_set():
-                return []

@@ -1,6 +1,5 @@
 """Tasks over REST: for callers, and for agents that work at their inbox."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated
@@ -11,9 +10,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
-from memroos import broker, bus, events
+from memroos import broker, events
 from memroos.settings import Settings
 from memroos.web import streams
+from memroos.web.long_poll import LongPoll
 from memroos.web.streams import Streams
 from memroos_contracts.broker import (
     ArtifactReport,
@@ -143,15 +143,12 @@ class WorkController(Controller):
         data: JSONBody[ClaimRequest],
         db: Db,
         actor: Caller,
-        notifier: Notifier,
-        open_streams: NamedDependency[Streams],
-        settings: NamedDependency[Settings],
+        long_poll: NamedDependency[LongPoll],
     ) -> Response[ClaimView | None]:
         """Take the next task under a lease, waiting for up to `wait_s` seconds; 204 when there was none."""
-        claim = await db.write(actor, broker.claim_task, lease_s=data.lease_s)
-        if claim is None and data.wait_s:
-            wish = msgspec.structs.replace(data, wait_s=min(data.wait_s, int(settings.wait_max_s)))
-            claim = await _claim_later(db, notifier, open_streams, actor, wish)
+        claim = await long_poll.take(
+            actor, data.wait_s, lambda: db.write(actor, broker.claim_task, lease_s=data.lease_s)
+        )
         return Response(claim, status_code=200 if claim is not None else 204)
 
     @post("/{task:str}/heartbeat", operation_id="extendTaskLease", status_code=200)
@@ -218,27 +215,6 @@ def _start(last_event_id: str | None, after: int) -> int:
     if not (last_event_id.isascii() and last_event_id.isdecimal() and int(last_event_id) <= GENERATION_MAX):
         raise InvalidRequest("Last-Event-ID: an id of this stream.", fields={"Last-Event-ID": "an id of this stream"})
     return int(last_event_id)
-
-
-async def _claim_later(
-    db: Database, notifier: events.Notifier, open_streams: Streams, actor: Actor, wish: ClaimRequest
-) -> ClaimView | None:
-    """Claim as soon as something comes: the doorbell rings, a lease ends, a delay is over, or the time is up."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + wish.wait_s
-    with (
-        open_streams.open(actor) as ended,
-        notifier.listen(bus.subject(actor.agent or "")) as doorbell,
-        ended.calling(doorbell.wake),
-    ):
-        while not ended.is_set():  # what came before the doorbell was there is found by the first look
-            claim = await db.write(actor, broker.claim_task, lease_s=wish.lease_s)
-            left = deadline - loop.time()
-            if claim is not None or left <= 0 or doorbell.closed:
-                return claim
-            due = db.read_inline(actor, broker.seconds_until_due)
-            await doorbell.next(left if due is None else min(left, due))
-    return None
 
 
 async def _frames(

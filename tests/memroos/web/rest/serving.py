@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 import tests.actors
-from litestar import Controller
-from litestar.di import Provide
+from litestar import Controller, Request
+from litestar.di import NamedDependency, Provide
 from litestar.testing import TestClient
 
 from memroos.settings import Settings
 from memroos.web import deps
+from memroos.web.long_poll import LongPoll, LongPolls
 from memroos_contracts.identity import Actor
 from memroos_kit.db import Database
 from memroos_kit.edge import App, Receive, Scope, Send
@@ -27,7 +28,7 @@ Client = TestClient[ServiceApp]
 @contextmanager
 def serving(db: Database, *controllers: type[Controller], **provided: Any) -> Iterator[Client]:
     """Serve some controllers over a database; what else they need is given by name."""
-    values = {"db": db, "settings": Settings(), **provided}
+    values = {"db": db, "settings": Settings(), "long_polls": None, **provided}
     app = create_app(
         Health(service="test", version="0"),
         route_handlers=controllers,
@@ -37,6 +38,7 @@ def serving(db: Database, *controllers: type[Controller], **provided: Any) -> It
         dependencies={
             "actor": Provide(deps.provide_actor),
             "idempotency": Provide(deps.provide_idempotency),
+            "long_poll": Provide(_long_poll, sync_to_thread=False),
             **{name: Provide(_giver(value), sync_to_thread=False) for name, value in values.items()},
         },
     )
@@ -48,6 +50,10 @@ def calling(actor: Actor, **headers: str) -> dict[str, str]:
     """Return the headers of a request by this actor; underscores in names stand for hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return {"x-actor": msgspec.json.encode(actor).decode(), **named}
+
+
+def _long_poll(request: Request[Any, Any, Any], long_polls: NamedDependency[LongPolls]) -> LongPoll:
+    return long_polls.of(request.receive)
 
 
 def _giver(value: Any) -> Any:

@@ -11,7 +11,7 @@ from tests.actors import OPERATOR, STRANGER, VIEWER, agent_actor
 from tests.memroos.web.rest.serving import Client, calling, serving
 
 from memroos import bus, events, registry
-from memroos.settings import Settings
+from memroos.web.long_poll import LongPolls
 from memroos.web.rest.agent_context import AgentContextController, LeaseController
 from memroos.web.streams import Streams
 from memroos_contracts.identity import Actor, AgentId
@@ -59,8 +59,8 @@ def stopping() -> Stopping:
 def bus_(db: Database, notifier: events.Notifier, stopping: Stopping) -> Iterator[Bus]:
     new = [NewAgent(name, AgentKind.REST, state=AgentState.ACTIVE) for name in ("sender", "receiver")]
     sender, receiver = (agent_actor(db.write_now(OPERATOR, registry.create_agent, agent).id) for agent in new)
-    provided = {"notifier": notifier, "open_streams": Streams(StreamSlots(per_key=2), stopping), "settings": Settings()}
-    with serving(db, AgentContextController, LeaseController, **provided) as client:
+    polls = LongPolls(db, notifier, Streams(StreamSlots(per_key=2), stopping), wait_max_s=30)
+    with serving(db, AgentContextController, LeaseController, long_polls=polls) as client:
         notifier.attach(client.blocking_portal.call(asyncio.get_running_loop))
         yield Bus(client, sender, receiver)
         notifier.attach(None)
