@@ -12,6 +12,7 @@ from a2a.client.card_resolver import A2ACardResolver
 from a2a.types import a2a_pb2 as pb
 from a2a.utils import errors as sdk
 from a2a.utils.constants import TransportProtocol
+from google.protobuf.json_format import MessageToDict
 from tests.flows.kernel import Agent, Kernel
 
 from memroos_kit.ids import new_id
@@ -82,7 +83,7 @@ def kinds(items: list[pb.StreamResponse]) -> list[str]:
     return [str(item.WhichOneof("payload")) for item in items]
 
 
-# -- one agent that answers at once --------------------------------------------------------------------------------------
+# -- one agent that answers at once ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("path", "skill"), [("", "echo"), ("/a2a/agents/echo", "")], ids=["kernel", "agent"])
@@ -96,7 +97,7 @@ def test_a_blocking_send_brings_the_finished_task(
             assert task.status.state == COMPLETED
             assert [part.text for artifact in task.artifacts for part in artifact.parts] == ["hello"]
             assert [m.parts[0].text for m in task.history] == ["hello"]
-            assert task.metadata["memroos"]["agent"] == "echo"
+            assert MessageToDict(task.metadata)["memroos"]["agent"] == "echo"
 
     run(story)
 
@@ -198,7 +199,7 @@ def test_tasks_are_listed_page_by_page_and_by_filter(kernel: Kernel, binding: st
     run(story)
 
 
-# -- an agent that takes its time ----------------------------------------------------------------------------------------
+# -- an agent that takes its time --------------------------------------------------------------------------------------
 
 
 def test_a_conversation_goes_back_and_forth(kernel: Kernel, caller: Agent, clerk: Agent, binding: str) -> None:
@@ -329,7 +330,7 @@ def test_a_hold_shows_as_auth_required_and_the_same_stream_goes_on_after_the_ans
                 if not answered:
                     answered = True
                     assert item.task.status.state == AUTH_REQUIRED
-                    approval = item.task.status.message.metadata["memroos"]["approval"]
+                    approval = MessageToDict(item.task.status.message.metadata)["memroos"]["approval"]
                     assert approval == held["approval_id"]
                     await asyncio.to_thread(kernel.done, "POST", f"/api/approvals/{approval}/approve", {})
                     claim = await asyncio.to_thread(clerk.claim)
@@ -339,7 +340,7 @@ def test_a_hold_shows_as_auth_required_and_the_same_stream_goes_on_after_the_ans
     run(story)
 
 
-# -- what is refused -----------------------------------------------------------------------------------------------------
+# -- what is refused ---------------------------------------------------------------------------------------------------
 
 
 def test_errors_are_those_of_the_protocol(kernel: Kernel, caller: Agent, clerk: Agent, binding: str) -> None:
