@@ -118,6 +118,7 @@ def create_app(  # noqa: PLR0913 - a composition root's function
         logging_config=None,
         **{"openapi_config": None, **options},
     )
+    _resolve_in_turn(app)
     answers = cast(edge.App, super(ServiceApp, app).__call__)
     app.edge = edge.Edge(
         answers if inside is None else inside(answers),
@@ -125,6 +126,17 @@ def create_app(  # noqa: PLR0913 - a composition root's function
         metrics=edge.HttpMetrics(registry),
     )
     return app
+
+
+def _resolve_in_turn(app: Litestar) -> None:
+    """Let a handler's dependencies be resolved one after the other.
+
+    Litestar starts a task group for those that do not need each other; ours wait for nothing worth that, and the
+    group costs a third of a request.
+    """
+    for route in app.routes:
+        for _, model in getattr(route, "route_handler_map", {}).values():
+            model.dependency_batches = [{dependency} for batch in model.dependency_batches for dependency in batch]
 
 
 def _health_route(health: Health) -> ControllerRouterHandler:

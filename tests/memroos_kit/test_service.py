@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from litestar import asgi, get, post
+from litestar._kwargs import kwargs_model
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import ClientException, PermissionDeniedException
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import ServerSentEvent
@@ -445,3 +447,16 @@ def test_no_bytes_make_a_server_error(client: TestClient[ServiceApp], path: byte
     ]
 
     assert all(answer.status_code < 500 for answer in answers)
+
+
+def test_dependencies_are_resolved_without_a_task_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    @get("/", operation_id="sum", sync_to_thread=False)
+    def add(one: NamedDependency[int], two: NamedDependency[int]) -> int:
+        return one + two
+
+    parts = {"one": Provide(lambda: 1, sync_to_thread=False), "two": Provide(lambda: 2, sync_to_thread=False)}
+    app = create_app(Health("sums", "1"), route_handlers=[add], stopping=Stopping(), dependencies=parts)
+    monkeypatch.setattr(kwargs_model, "create_task_group", None)
+
+    with TestClient(app) as client:
+        assert client.get("/").json() == 3

@@ -15,8 +15,11 @@ from memroos_kit.db.once import Idempotency
 IDEMPOTENCY_HEADER = "idempotency-key"
 
 
-def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Let a request through if the access table lets its actor's role use this route."""
+async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let a request through if the access table lets its actor's role use this route.
+
+    It awaits nothing, but Litestar sends a guard that is a plain function to a thread, with every request.
+    """
     operation = str(getattr(handler, "operation_id", "") or "")
     row = access.row(operation)
     if row.public:
