@@ -45,6 +45,7 @@ def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starl
     # The SDK adds a catch-all `/{tenant}`; it may live below /a2a and nowhere else.
     plain = [route for route in rest if isinstance(route, Route)]
     tenants = [route for route in rest if isinstance(route, Mount)]
+    aliases = [route for route in plain if route.path.startswith(PREFIXES)]
 
     def rpc(path: str) -> list[BaseRoute]:
         return [*create_jsonrpc_routes(handler, path, context_builder=builder)]
@@ -72,7 +73,7 @@ def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starl
             *rpc("/a2a/agents/{agent}"),
             Mount("/a2a/agents/{agent}", routes=agent_routes),
             Mount("/a2a", routes=[*plain, *tenants]),
-            *plain,
+            *aliases,
         ],
     )
     app.router.redirect_slashes = False  # it would send clients to whatever the Host header says
