@@ -59,10 +59,8 @@ class World:
 
     def ask(self, caller: Caller | None, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """Make a request; of a stream only the head is read."""
-        sent = {"headers": self.kernel.headers(caller.key if caller else "") | headers}
-        if body is not None:
-            sent |= {"json": body}
-        with self._http.stream(method, path, **sent) as response:
+        sent = self.kernel.headers(caller.key if caller else "") | headers
+        with self._http.stream(method, path, headers=sent, json=body) as response:
             if response.headers.get("content-type", "").startswith("text/event-stream"):
                 return response
             response.read()

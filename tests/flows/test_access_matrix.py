@@ -115,7 +115,7 @@ class Door:
     def ask(self, world: World, caller: Caller | None, object_id: str = "") -> tuple[httpx.Response, str]:
         """Go through it; return the answer and what it amounts to: let in, denied, missing, or no key."""
         make_body = BODIES.get(self.row.operation)
-        body = None if make_body is None else make_body(world)
+        body: Any = None if make_body is None else make_body(world)
         if self.row.operation == "a2aPushNotificationConfigs" and self.method == "POST":
             body = {"url": "https://hook.example"}
         if self.row.operation.startswith("a2aSend"):
