@@ -275,7 +275,7 @@ def restore(
         if there and not force:
             raise RestoreRefused(
                 f"{directory} holds data already ({', '.join(path.name for path in there)}). "
-                "Restore into another directory, or use force to move it aside."
+                "Restore into another directory, or have it moved aside."
             )
         incoming = directory / f".restore-{secrets.token_hex(4)}"
         try:

@@ -109,7 +109,7 @@ def create_agent(  # noqa: PLR0913, PLR0917 - one per option
 @click.option("--reason", default="", help="Why; kept with the agent.")
 @remote
 def activate_agent(kernel: Kernel, agent: str, reason: str) -> None:
-    """Let an agent take part: a draft for the first time, a quarantined one again."""
+    """Let an agent take part. A draft becomes active, and one in quarantine again."""
     _show(kernel, kernel.run(calls.activate(agent, reason=reason)))
 
 
@@ -118,7 +118,7 @@ def activate_agent(kernel: Kernel, agent: str, reason: str) -> None:
 @click.option("--reason", default="", help="Why; kept with the agent.")
 @remote
 def quarantine_agent(kernel: Kernel, agent: str, reason: str) -> None:
-    """Shut an agent out until it is activated again: its keys stop working, its open streams end."""
+    """Shut an agent out until it is activated again. Its keys stop working, its open streams end."""
     _show(kernel, kernel.run(calls.quarantine(agent, reason=reason)))
 
 

@@ -73,7 +73,7 @@ def head_audit(kernel: Kernel) -> None:
 def verify_audit(
     database: Path | None, data_dir: Path | None, public_key: str | None, witness: Path | None, as_json: bool
 ) -> None:
-    """Recompute the whole ledger; exit 1 at the first event that does not fit.
+    """Recompute the whole ledger. Exit code 1: the first event that does not fit is named.
 
     Works on the file, also while the kernel runs. DATABASE is the kernel's database; the one in the data directory
     when left out.

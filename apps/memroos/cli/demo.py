@@ -7,8 +7,9 @@ import click
 
 from memroos import demo as story
 from memroos.cli.failures import Failure
-from memroos.cli.options import find_key, find_url, key_file_option, url_option
+from memroos.cli.options import find_key, find_url, key_file_option, reaching, url_option
 from memroos.cli.settings import kernel_settings
+from memroos_client.calls import workspaces
 
 
 @click.command()
@@ -27,6 +28,8 @@ def demo(folder: Path | None, question: str, yes: bool, url: str, key_file: Path
     A researcher finds passages, a publisher writes the report; policy holds the writing until you agree; at the end the
     ledger is verified. Exit code 0 says that all of it was seen.
     """
+    with reaching(url, key_file) as client:  # a kernel that is not there at all is no story; later it may come and go
+        client.run(workspaces.listing())
     seen = story.run(
         url=find_url(url),
         key=find_key(key_file),

@@ -1,5 +1,6 @@
 """`memroos doctor`: whether this machine, the settings and the files are as a kernel needs them."""
 
+import os
 import shutil
 import socket
 import stat
@@ -111,7 +112,7 @@ def check_sqlite(_: Settings) -> Iterator[Check]:
 
 
 def check_data_dir(settings: Settings) -> Iterator[Check]:
-    """Whether the data directory is there, and its owner's alone."""
+    """Whether the data directory is there, can be written, and is its owner's alone."""
     path = settings.data_dir
     if not path.exists():
         yield Check("data directory", Level.OK, f"{path} does not exist yet", "The first start makes it.")
@@ -120,7 +121,10 @@ def check_data_dir(settings: Settings) -> Iterator[Check]:
         yield Check("data directory", Level.FAIL, f"{path} is no directory", "Name another with MEMROOS_DATA_DIR.")
         return
     mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o022:
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        owner = f"It belongs to user id {path.stat().st_uid}; start as that user, or set MEMROOS_DATA_DIR."
+        yield Check("data directory", Level.FAIL, f"{path} cannot be written", owner)
+    elif mode & 0o022:
         yield Check("data directory", Level.FAIL, f"others may write to {path}", f"chmod 700 {path}")
     elif mode & 0o055:
         yield Check("data directory", Level.WARN, f"others may read {path}", f"chmod 700 {path}")

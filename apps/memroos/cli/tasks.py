@@ -107,7 +107,7 @@ def send_task(  # noqa: PLR0913, PLR0917 - one per option
 @click.option("--after", type=click.IntRange(0), default=0, help="Begin behind this generation.")
 @remote
 def watch_task(kernel: Kernel, task: str, after: int) -> None:
-    """Show what happens to a task until it ends; exit 1 when it did not end well."""
+    """Show what happens to a task until it ends. Exit code 1 says that it did not end well."""
     _follow(kernel, task, after=after)
 
 

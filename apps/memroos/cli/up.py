@@ -69,6 +69,10 @@ def _said_as_failures() -> Iterator[None]:
         raise Failure(f"{error}.", hint) from error
     except supervisor.StartRefused as error:
         raise Failure(str(error), "`memroos doctor` checks what a start needs.") from error
+    except PermissionError as error:
+        raise Failure(
+            f"{error.filename} cannot be written: {error.strerror}.", "`memroos doctor` checks what a start needs."
+        ) from error
 
 
 def _greet(settings: Settings, last: str) -> None:
@@ -83,7 +87,8 @@ def _greet(settings: Settings, last: str) -> None:
 def _start_detached(settings: Settings) -> None:
     """Start `memroos up` in a session of its own and wait until everything is ready."""
     if lock.is_held(settings.data_dir / supervisor.LOCK):
-        raise lock.AlreadyRunning(settings.data_dir, lock.find_holder(settings.data_dir / supervisor.LOCK))
+        held = settings.data_dir / supervisor.LOCK
+        raise lock.AlreadyRunning(held, lock.find_holder(held))
     journal = _open_log(settings.data_dir / "logs" / LOG)
     begin = journal.stat().st_size
     with journal.open("ab") as output:

@@ -1,5 +1,7 @@
 """SQLite connections as this project needs them: WAL, every commit on the disk, transactions begun by us."""
 
+import contextlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +34,12 @@ _NO_SPACE = ("disk is full", "no space left")
 
 
 def open_writer(path: Path) -> Engine:
-    """Return an engine with the one connection that may write; its transactions begin IMMEDIATE."""
+    """Return an engine with the one connection that may write; its transactions begin IMMEDIATE.
+
+    The file is made with access for its owner only; SQLite gives the files beside it the same.
+    """
+    with contextlib.suppress(OSError):  # it is there; what else is wrong, connecting says
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     return _open(path, WRITER_PRAGMAS, begin="BEGIN IMMEDIATE")
 
 

@@ -72,6 +72,11 @@ def test_every_command_and_every_option_explains_itself(path: str) -> None:
             assert param.help, param.name
 
 
+@pytest.mark.parametrize("path", sorted(path for path in ALL if path.count(" ") > 1))
+def test_what_a_group_says_of_a_command_is_a_whole_sentence(path: str) -> None:
+    assert not ALL[path].get_short_help_str(64).endswith("...")
+
+
 def test_every_command_answers_help(run: Run) -> None:
     for path in ALL:
         assert run(*path.split()[1:], "--help").exit_code == 0, path

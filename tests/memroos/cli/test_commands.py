@@ -336,3 +336,14 @@ def test_the_newest_head_is_printed_as_it_is_signed(run: Run, kernel: ScriptedKe
 
     assert run("audit", "head").stdout == head["note"]
     assert msgspec.json.decode(run("audit", "head", "--json").stdout)["size"] == 9
+
+
+# -- demo ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_demo_asks_for_a_kernel_before_it_begins(run: Run) -> None:
+    result = run("demo", "--yes", MEMROOS_URL="http://127.0.0.1:9")
+
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert "Start it with `memroos up`" in result.stderr

@@ -187,6 +187,28 @@ def test_the_data_directory_is_its_owners_alone(data_dir: Path, mode: int, level
     assert examine(data_dir)["data directory"].level is level
 
 
+def test_a_data_directory_that_cannot_be_written_fails(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root, who may run the tests, can write everywhere
+
+    (check,) = doctor.check_data_dir(Settings(data_dir=data_dir))
+
+    assert check.level is Level.FAIL
+    assert check.found == f"{data_dir} cannot be written"
+
+
+def test_the_database_is_its_owners_alone_whatever_the_directory_allows(tmp_path: Path) -> None:
+    path = tmp_path / "shared"
+    path.mkdir()
+    path.chmod(0o755)
+
+    kernel = wiring.Kernel(Settings(data_dir=path))
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.glob("conversations.db*")}
+    kernel.close()
+
+    assert "conversations.db" in modes
+    assert set(modes.values()) == {0o600}
+
+
 @pytest.mark.parametrize(("file", "name"), [("operator.key", "operator's key"), ("ledger.key", "ledger's key")])
 def test_a_key_that_others_may_read_fails(data_dir: Path, file: str, name: str) -> None:
     (data_dir / file).chmod(0o644)

@@ -123,6 +123,30 @@ def test_a_start_that_is_refused_says_why(memroos: Command, environment: dict[st
     assert "It did not start; its last words stand above." in result.stderr
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("options", [(), ("--detach",)])
+def test_a_data_directory_that_cannot_be_written_is_named(
+    memroos: Command, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "data").mkdir(mode=0o500)
+
+    result = memroos("up", *options)
+
+    assert result.returncode == 1
+    assert "cannot be written: Permission denied." in result.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--detach",)])
+def test_a_second_start_names_the_data_and_the_first(
+    memroos: Command, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    with lock.hold(tmp_path / "data" / "up.lock"):
+        result = memroos("up", *options)
+
+    assert result.returncode == 1
+    assert f"data is in use by up with process id {os.getpid()}" in result.stderr
+
+
 def test_a_wrong_setting_stops_the_start(memroos: Command) -> None:
     result = memroos("up", MEMROOS_PORT="many")
 
