@@ -14,6 +14,7 @@ import msgspec
 from memroos_contracts.errors import InvalidCursor
 
 _CHECKSUM_BYTES = 6
+_LARGEST = 2**63 - 1
 _LENGTH_MAX = 1_024  # characters; a cursor comes from outside
 
 
@@ -28,8 +29,13 @@ def encode(kind: str, *values: Any) -> str:
     return urlsafe_b64encode(_checksum(kind, payload) + payload).rstrip(b"=").decode()
 
 
-def decode(kind: str, cursor: str) -> list[Any]:
+def decode(kind: str, cursor: str, *types: type) -> list[Any]:
     """Return the values a cursor was made of.
+
+    The checksum is no secret, so a caller can write a cursor of its own: what it holds is looked at like any input.
+
+    Args:
+        types: what the values are, in order: `int` (as large as a table holds) or `str`.
 
     Raises:
         InvalidCursor: it was not made by `encode` for this kind of listing.
@@ -43,7 +49,13 @@ def decode(kind: str, cursor: str) -> list[Any]:
     checksum, payload = raw[:_CHECKSUM_BYTES], raw[_CHECKSUM_BYTES:]
     if checksum != _checksum(kind, payload):
         raise InvalidCursor
-    return msgspec.json.decode(payload, type=list[Any])
+    try:
+        values = msgspec.json.decode(payload, type=list[Any])
+    except msgspec.DecodeError as error:
+        raise InvalidCursor from error
+    if len(values) != len(types) or not all(map(_fits, values, types)):
+        raise InvalidCursor
+    return values
 
 
 def listing(name: str, **filters: object) -> str:
@@ -51,6 +63,12 @@ def listing(name: str, **filters: object) -> str:
     return msgspec.json.encode(
         [name, {k: str(v) for k, v in filters.items() if v is not None}], order="sorted"
     ).decode()
+
+
+def _fits(value: Any, wanted: type) -> bool:
+    if type(value) is not wanted:  # `bool` is an `int`, and no place in a listing
+        return False
+    return not isinstance(value, int) or -_LARGEST <= value <= _LARGEST
 
 
 def _checksum(kind: str, payload: bytes) -> bytes:

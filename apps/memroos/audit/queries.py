@@ -96,9 +96,9 @@ def list_audit_events(
     given = {name: _stored(value) for name in _CONDITIONS if (value := getattr(wanted, name)) is not None}
     forward = after is not None
     listing = cursors.listing("audit", forward=forward, **given)
-    place = _NEWEST if after is None else after
+    place = _NEWEST if after is None else min(max(after, 0), _NEWEST)  # a number of any size comes from outside
     if cursor is not None:
-        (place,) = cursors.decode(listing, cursor)
+        (place,) = cursors.decode(listing, cursor, int)
     statement = _page(frozenset(given), forward=forward)
     rows = tx.execute(statement, workspace=tx.actor.workspace, place=place, limit=limit + 1, **given).fetchall()
     items = [_view(row) for row in rows[:limit]]

@@ -247,7 +247,7 @@ def load_page(tx: Read, wanted: TaskFilter, *, limit: int, cursor: str | None) -
     kind = cursors.listing("tasks", filter=msgspec.json.encode(wanted).decode())
     statement = _narrowed(tx.actor, wanted, _ROWS).order_by(Task.status_at.desc(), Task.id.desc())
     if cursor:
-        at, task_id = cursors.decode(kind, cursor)
+        at, task_id = cursors.decode(kind, cursor, int, str)
         statement = statement.where(tuple_(Task.status_at, Task.id) < tuple_(at, task_id))
     rows = tx.session.execute(statement.limit(limit + 1)).all()
     tasks = [view(row) for row in rows[:limit]]

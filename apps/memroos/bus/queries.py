@@ -316,7 +316,7 @@ def _page(
     tx: Read, statement: Hot, name: str, limit: int, cursor: str | None, where: Mapping[str, str]
 ) -> Page[InboxMessageView]:
     kind = cursors.listing(name, **where)
-    before = 2**62 if cursor is None else cursors.decode(kind, cursor)[0]
+    before = 2**62 if cursor is None else cursors.decode(kind, cursor, int)[0]
     found = tx.execute(statement, workspace=tx.actor.workspace, before=before, most=limit + 1, **where).fetchall()
     rows = [Row._make(row) for row in found]
     more = cursors.encode(kind, rows[limit - 1].seq) if len(rows) > limit else None

@@ -89,7 +89,7 @@ def list_events(
     """
     listing = cursors.listing("events", types=types, subject=subject)
     if cursor is not None:
-        (after,) = cursors.decode(listing, cursor)
+        (after,) = cursors.decode(listing, cursor, int)
     stretch = read_stretch(tx, Filter.of(tx.actor, types=types, subject=subject), after=after, limit=limit)
     return EventLogPage(
         items=[view(row) for row in stretch.rows],

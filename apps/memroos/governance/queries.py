@@ -97,7 +97,7 @@ def list_approvals(
     if state is not None:
         query = query.where(Approval.state == state)
     if cursor is not None:
-        query = query.where(Approval.id < cursors.decode(kind, cursor)[0])
+        query = query.where(Approval.id < cursors.decode(kind, cursor, str)[0])
     found = tx.session.scalars(query.order_by(Approval.id.desc()).limit(limit + 1)).all()
     redacted = decision.effect is Effect.REDACT
     return Page(

@@ -332,7 +332,7 @@ def list_events(tx: Tx, stream: str, *, limit: int = PAGE, cursor: str | None = 
         InvalidCursor: the cursor is of another listing.
     """
     kind = cursors.listing("memory", stream=stream)
-    after = 0 if cursor is None else cursors.decode(kind, cursor)[0]
+    after = 0 if cursor is None else cursors.decode(kind, cursor, int)[0]
     found = queries.list_stream(tx, stream, after=after, most=limit + 1)
     more = cursors.encode(kind, found[limit - 1].stream_seq) if len(found) > limit else None
     return Page(_give_out(tx, stream, found[:limit]), more)
@@ -346,7 +346,7 @@ def list_own(tx: Tx, *, limit: int = PAGE, cursor: str | None = None) -> Page[Me
         InvalidCursor: the cursor is of another listing.
     """
     kind = cursors.listing("own-memory", author=tx.actor.principal)
-    before = 2**62 if cursor is None else cursors.decode(kind, cursor)[0]
+    before = 2**62 if cursor is None else cursors.decode(kind, cursor, int)[0]
     found = queries.list_of_author(tx, before=before, most=limit + 1)
     more = cursors.encode(kind, found[limit - 1][0]) if len(found) > limit else None
     return Page(_give_out(tx, tx.actor.principal, [event for _, event in found[:limit]]), more)

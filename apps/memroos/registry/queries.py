@@ -93,7 +93,7 @@ def list_workspaces(tx: Read, *, limit: int = _DEFAULT_PAGE, cursor: str | None 
     if not rules.can_see_workspaces(tx.actor.workspace):
         query = query.where(Workspace.id == tx.actor.workspace)
     if cursor is not None:
-        query = query.where(Workspace.id > cursors.decode("workspaces", cursor)[0])
+        query = query.where(Workspace.id > cursors.decode("workspaces", cursor, str)[0])
     rows = tx.session.scalars(query).all()
     more = cursors.encode("workspaces", rows[limit - 1].id) if len(rows) > limit else None
     return Page([workspace_view(row) for row in rows[:limit]], more)
@@ -172,7 +172,7 @@ def list_agents(
     listing = cursors.listing("agents", **msgspec.structs.asdict(which))
     query = _filtered(which, tx.actor.workspace).order_by(Agent.id.desc()).limit(limit + 1)
     if cursor is not None:
-        query = query.where(Agent.id < cursors.decode(listing, cursor)[0])
+        query = query.where(Agent.id < cursors.decode(listing, cursor, str)[0])
     agents = _agents(tx, query)
     return Page(agents[:limit], cursors.encode(listing, agents[limit - 1].id) if len(agents) > limit else None)
 
@@ -188,7 +188,7 @@ def list_peers(tx: Read, *, limit: int = _DEFAULT_PAGE, cursor: str | None = Non
     query = _filtered(AgentFilter(state=AgentState.ACTIVE), tx.actor.workspace)
     query = query.where(Agent.id != (tx.actor.agent or "")).order_by(Agent.name).limit(limit + 1)
     if cursor is not None:
-        query = query.where(Agent.name > cursors.decode("peers", cursor)[0])
+        query = query.where(Agent.name > cursors.decode("peers", cursor, str)[0])
     agents = _agents(tx, query)
     peers = [PeerView(a.id, a.name, a.title, a.skills, a.liveness) for a in agents[:limit]]
     return Page(peers, cursors.encode("peers", peers[-1].name) if len(agents) > limit else None)
@@ -283,7 +283,7 @@ def list_keys(
     if owner is not None:
         query = query.where(ApiKey.agent_id == owner)
     if cursor is not None:
-        query = query.where(ApiKey.id < cursors.decode(listing, cursor)[0])
+        query = query.where(ApiKey.id < cursors.decode(listing, cursor, str)[0])
     rows = tx.session.scalars(query).all()
     more = cursors.encode(listing, rows[limit - 1].id) if len(rows) > limit else None
     return Page([key_view(row, tx.now) for row in rows[:limit]], more)
