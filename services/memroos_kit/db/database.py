@@ -16,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import structlog
 from sqlalchemy import Connection, Engine
 
-from memroos_contracts.errors import MemroosError, Overloaded, Stopping, StorageFailed
+from memroos_contracts.errors import Denied, MemroosError, Overloaded, Stopping, StorageFailed
 from memroos_contracts.governance import Authorizer
 from memroos_contracts.identity import Actor
 from memroos_kit.clock import Clock, SystemClock
@@ -276,16 +276,25 @@ class Database:
     async def read(
         self, actor: Actor, query: Callable[Concatenate[Read, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a query in a reader thread on a snapshot that cannot write."""
+        """Run a query in a reader thread on a snapshot that cannot write.
+
+        What policy refuses is asked again in the writer, where the refusal is put on record.
+        """
         call = self._readers.run
-        return await asyncio.get_running_loop().run_in_executor(
-            self._readers.pool, lambda: call(self._reading(actor), query, args, kwargs)
-        )
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._readers.pool, lambda: call(self._reading(actor), query, args, kwargs)
+            )
+        except Denied:
+            return await self.write(actor, _asked_again(query), *args, **kwargs)
 
     def read_now(self, actor: Actor, query: Callable[Concatenate[Read, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a query in a reader thread and block; for tests and commands, never on the event loop."""
         call = self._readers.run
-        return self._readers.pool.submit(call, self._reading(actor), query, args, kwargs).result()  # type: ignore[no-any-return]
+        try:
+            return self._readers.pool.submit(call, self._reading(actor), query, args, kwargs).result()  # type: ignore[no-any-return]
+        except Denied:
+            return self.write_now(actor, _asked_again(query), *args, **kwargs)
 
     def read_inline(
         self, actor: Actor, query: Callable[Concatenate[Read, P], T], *args: P.args, **kwargs: P.kwargs
@@ -302,6 +311,11 @@ class Database:
         tx = self._reading(actor)(connection, cursor)
         try:
             return query(tx, *args, **kwargs)
+        except Denied:
+            self._submit(
+                Operation(actor, _asked_again(query), args, kwargs)
+            )  # for the record; nobody waits for its answer
+            raise
         finally:
             tx.finish(keep=False)
 
@@ -381,6 +395,20 @@ def _answer(operations: Sequence[Operation], callbacks: Sequence[tuple[Callable[
             future.set_exception(operation.error)
         else:
             future.set_result(operation.result)
+
+
+def _asked_again(query: Callable[Concatenate[Read, P], T]) -> Callable[Concatenate[Tx, P], T]:
+    """Return a query that policy has refused as a verb, so that the refusal is recorded.
+
+    It can wait for a human no more than before. Where policy has changed its mind meanwhile, this is the answer.
+    """
+
+    def verb(tx: Tx, *args: P.args, **kwargs: P.kwargs) -> T:
+        tx.can_wait = False
+        return query(tx, *args, **kwargs)
+
+    verb.__qualname__ = _name(query)
+    return verb
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -19,15 +19,17 @@ class Read:
     Attributes:
         actor: who asks.
         now: the instant of this unit of work; there is no other clock in the domain.
+        can_wait: whether a verb that waits for a human may do so here.
     """
 
-    __slots__ = ("_authorizer", "_connection", "_cursor", "_session", "actor", "decisions", "now")
+    __slots__ = ("_authorizer", "_connection", "_cursor", "_session", "actor", "can_wait", "decisions", "now")
 
     def __init__(
         self, connection: Connection, cursor: Cursor, actor: Actor, now: datetime, authorizer: Authorizer
     ) -> None:
         self.actor = actor
         self.now = now
+        self.can_wait = False
         self.decisions: list[Decision] = []
         self._connection = connection
         self._cursor = cursor
@@ -68,6 +70,7 @@ class Read:
         Raises:
             Denied: policy says no.
         """
+        holdable = holdable and self.can_wait
         return self._authorizer.authorize(self, action, asset, purpose=purpose, arguments=arguments, holdable=holdable)
 
     def permits(self, action: Action, asset: Asset, *, purpose: str = "") -> bool:
@@ -106,6 +109,7 @@ class Tx(Read):
         ids: IdSource,
     ) -> None:
         super().__init__(connection, cursor, actor, now, authorizer)
+        self.can_wait = True
         self._ids = ids
         self._journals: dict[str, list[Any]] = {}
         self._callbacks: list[tuple[Callable[..., None], tuple[Any, ...]]] = []

@@ -74,11 +74,13 @@ def test_a_read_is_decided_but_not_recorded(db: Database) -> None:
     assert ledger_of(db) == []
 
 
-def test_a_denied_read_names_no_decision_that_nobody_could_find(db: Database) -> None:
+def test_a_denied_read_names_the_decision_that_the_ledger_holds(db: Database) -> None:
     with pytest.raises(Denied) as denied:
         db.read_now(AGENT, look, Action.AUDIT_READ)
 
-    assert denied.value.facts == {"action": "audit.read", "decision": None}
+    decided, ended = ledger_of(db)
+    assert (decided.kind, decided.facts["effect"], ended.outcome) == ("decision", "deny", "denied")
+    assert denied.value.facts == {"action": "audit.read", "decision": decided.decision}
 
 
 def test_a_redaction_is_a_denial_where_the_verb_cannot_leave_out(db: Database, shipped: Policy) -> None:
