@@ -101,7 +101,11 @@ class Kernel:
             readers=settings.read_threads,
         )
         self.tasks = broker.Tasks(self.db, self.tails)
-        self.streams = Streams(StreamSlots(per_key=settings.streams_per_key), self.stopping)
+        self.streams = Streams(
+            StreamSlots(per_key=settings.streams_per_key),
+            self.stopping,
+            admits=lambda key: self.keyring.admits(key, self.clock.now()),
+        )
         self.long_polls = LongPolls(self.db, self.notifier, self.streams, wait_max_s=settings.wait_max_s)
         self._first_steps()
         self.app = self._app()

@@ -172,11 +172,13 @@ def by_operation(rows: Iterable[Row] = ROWS) -> dict[str, Row]:
 
 
 _TABLE = by_operation()
+_METHODS = Row("", "OPTIONS", "", public=True)
+"""The web framework answers OPTIONS by itself, without an operation id: which methods an address takes is no secret."""
 
 
 def row(operation: str) -> Row:
     """Return the row of an operation."""
-    return _TABLE[operation]
+    return _TABLE[operation] if operation else _METHODS
 
 
 def demand(operation: str, actor: Actor) -> Row:

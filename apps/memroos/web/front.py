@@ -83,9 +83,12 @@ async def refuse(error: MemroosError, send: Send) -> None:
 
 
 def _bearer(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
-    """Return the key from `Authorization: Bearer <key>` (RFC 6750, 2.1), None where there is none."""
-    for name, value in headers:
-        if name == b"authorization":
-            scheme, _, key = value.decode("latin-1").partition(" ")
-            return key.strip() if scheme.lower() == "bearer" else None
-    return None
+    """Return the key from `Authorization: Bearer <key>` (RFC 6750, 2.1), None where there is none, or more than one.
+
+    With two, a proxy before us may have looked at the other one.
+    """
+    found = [value for name, value in headers if name == b"authorization"]
+    if len(found) != 1:
+        return None
+    scheme, _, key = found[0].decode("latin-1").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else None

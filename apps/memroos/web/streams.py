@@ -5,12 +5,13 @@ left.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
 from memroos import broker, events
 from memroos_contracts.broker import TaskEvent, TaskState, TaskView
-from memroos_contracts.identity import Actor, TaskId
+from memroos_contracts.errors import Unauthenticated
+from memroos_contracts.identity import Actor, KeyId, TaskId
 from memroos_kit.db import Database
 from memroos_kit.ids import new_id
 from memroos_kit.limits import StreamSlots
@@ -26,11 +27,15 @@ class Streams:
     Args:
         slots: how many streams a key may hold open.
         stopping: set when the process begins to end.
+        admits: whether a key still opens the door; all do when left out.
     """
 
-    def __init__(self, slots: StreamSlots, stopping: Stopping) -> None:
+    def __init__(
+        self, slots: StreamSlots, stopping: Stopping, *, admits: Callable[[KeyId], bool] = lambda _: True
+    ) -> None:
         self._slots = slots
         self._stopping = stopping
+        self._admits = admits
         self._open: dict[str, set[Stopping]] = {}
 
     @contextmanager
@@ -39,7 +44,9 @@ class Streams:
 
         Raises:
             TooManyRequests: the key has as many open as it may.
+            Unauthenticated: the key has become invalid since the request came.
         """
+        self.demand_admitted(actor)
         holder = actor.key or actor.principal
         ended = Stopping()
         with self._slots.hold(holder), self._stopping.calling(ended.set):
@@ -51,6 +58,17 @@ class Streams:
                 mine.discard(ended)
                 if not mine:
                     self._open.pop(holder, None)
+
+    def demand_admitted(self, actor: Actor) -> None:
+        """Refuse who comes out of a wait with a key that was revoked or suspended meanwhile.
+
+        Whoever opens a stream after its key's end was announced would never hear of it.
+
+        Raises:
+            Unauthenticated: the key is not valid any more.
+        """
+        if actor.key is not None and not self._admits(actor.key):
+            raise Unauthenticated
 
     def end_key(self, key: str) -> None:
         """End all streams of a key that is no longer valid."""

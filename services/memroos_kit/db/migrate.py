@@ -5,6 +5,7 @@ batch mode rebuilds tables, and are checked before the commit.
 """
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def migrate(path: Path, scripts: Path) -> tuple[str | None, str]:
         ForeignKeysBroken: the migration was taken back.
     """
     config = configure(scripts)
+    _keep_private(path)
     engine = engines.open_writer(path)
     try:
         with engine.connect() as connection:
@@ -68,6 +70,14 @@ def migrate(path: Path, scripts: Path) -> tuple[str | None, str]:
             return before, after
     finally:
         engine.dispose()
+
+
+def _keep_private(path: Path) -> None:
+    """Let nobody but its owner read the database, wherever it is; SQLite's files beside it follow its mode."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if file.exists() and file.stat().st_mode & 0o077:
+            file.chmod(0o600)
 
 
 def configure(scripts: Path) -> Config:

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from memroos import events, governance
+from memroos.web.streams import Streams
 from memroos_contracts.governance import DecisionRequest, DecisionView, Effect, OutcomeReport
 from memroos_contracts.identity import Actor, DecisionId
 from memroos_kit.db import Database
@@ -44,10 +45,13 @@ class DecisionController(Controller):
         db: Db,
         actor: Caller,
         notifier: NamedDependency[events.Notifier],
+        open_streams: NamedDependency[Streams],
         wait_s: FromQuery[float] = 0.0,
     ) -> DecisionView:
         """Say how a decision stands; while it is held, wait for the answer for up to `wait_s` seconds (at most 60)."""
-        return await _answered(db, notifier, actor, DecisionId(decision), min(wait_s, WAIT_MAX_S))
+        view = await _answered(db, notifier, actor, DecisionId(decision), min(wait_s, WAIT_MAX_S))
+        open_streams.demand_admitted(actor)
+        return view
 
     @post("/{decision:str}/outcome", operation_id="reportOutcome", status_code=200)
     async def report_outcome(

@@ -64,13 +64,16 @@ class TaskController(Controller):
         actor: Caller,
         notifier: Notifier,
         settings: NamedDependency[Settings],
+        open_streams: NamedDependency[Streams],
         idempotency: NamedDependency[Idempotency | None],
         wait_s: FromQuery[int] = 0,
     ) -> TaskView:
         """Send a message to an agent, by name or by skill; wait for the end for up to `wait_s` seconds."""
         send = _send(data)
         task = await db.write(actor, once, idempotency, TaskView, broker.send_message, send)
-        return await streams.settled(tasks, notifier, actor, task, timeout_s=min(wait_s, settings.wait_max_s))
+        task = await streams.settled(tasks, notifier, actor, task, timeout_s=min(wait_s, settings.wait_max_s))
+        open_streams.demand_admitted(actor)
+        return task
 
     @get("/", operation_id="listTasks")
     async def list_tasks(

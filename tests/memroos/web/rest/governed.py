@@ -15,9 +15,11 @@ from memroos.web import deps
 from memroos.web.rest.approvals import ApprovalController
 from memroos.web.rest.decisions import DecisionController
 from memroos.web.rest.policies import PolicyController
+from memroos.web.streams import Streams
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database
 from memroos_kit.edge import App, Receive, Scope, Send
+from memroos_kit.limits import StreamSlots
 from memroos_kit.service import Health, ServiceApp, create_app
 from memroos_kit.stopping import Stopping
 
@@ -92,7 +94,12 @@ def governed(path: Path, clock: ManualClock, ledger: audit.Ledger, notifier: eve
 
 
 def _app(parts: Governed) -> ServiceApp:
-    constants: dict[str, Any] = {"db": parts.db, "gate": parts.gate, "notifier": parts.notifier}
+    constants: dict[str, Any] = {
+        "db": parts.db,
+        "gate": parts.gate,
+        "notifier": parts.notifier,
+        "open_streams": Streams(StreamSlots(per_key=8), Stopping()),
+    }
     return create_app(
         Health("test", "0"),
         route_handlers=[DecisionController, ApprovalController, PolicyController],
