@@ -5,6 +5,7 @@ and never shows a stack trace; `run` serves it until SIGTERM.
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -116,7 +117,7 @@ def create_app(  # noqa: PLR0913 - a composition root's function
         debug=False,
         pdb_on_exception=False,
         logging_config=None,
-        **{"openapi_config": None, **options},
+        **{"openapi_config": None, "before_request": _check_types, **options},
     )
     _resolve_in_turn(app)
     answers = cast(edge.App, super(ServiceApp, app).__call__)
@@ -137,6 +138,37 @@ def _resolve_in_turn(app: Litestar) -> None:
     for route in app.routes:
         for _, model in getattr(route, "route_handler_map", {}).values():
             model.dependency_batches = [{dependency} for batch in model.dependency_batches for dependency in batch]
+
+
+async def _check_types(request: Request[Any, Any, Any]) -> None:
+    """Refuse a JSON body whose values are not of the stated types; Litestar takes the text "1" for a number.
+
+    Raises:
+        msgspec.ValidationError: a value is of another type.
+    """
+    field = request.route_handler.parsed_data_field
+    body = b"" if field is None else await request.body()
+    if field is None or not body:
+        return
+    try:
+        _decoder(field.annotation).decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if isinstance(error, msgspec.ValidationError) and _is_json(body):
+            raise
+        # no JSON at all: that is said where Litestar decodes it
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+@functools.cache
+def _decoder(annotation: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(annotation)
 
 
 def _health_route(health: Health) -> ControllerRouterHandler:

@@ -60,15 +60,16 @@ class BrokerHandler(RequestHandler):
         """Start a task or go on with one; wait for its end unless told not to."""
         actor = _actor(context, "a2aSendMessage")
         with protocol_errors():
-            send = self._send(actor, params, context)
+            send, length = self._send(actor, params, context), _history_length(params.configuration)
             if params.configuration.return_immediately:
                 task = await self._db.write(actor, broker.send_message, send)
             else:
                 task = await streams.send_and_wait(
                     self._db, self._tasks, self._notifier, actor, send, timeout_s=self._blocking_s
                 )
+                self._streams.demand_admitted(actor)
             task = await self._read(actor, task)
-            return self._with_content(actor, task, _history_length(params.configuration))
+            return self._with_content(actor, task, length)
 
     async def on_message_send_stream(
         self, params: a2a_pb2.SendMessageRequest, context: ServerCallContext
@@ -77,9 +78,9 @@ class BrokerHandler(RequestHandler):
         actor = _actor(context, "a2aSendStreamingMessage")
         # There is a place for the stream, or nothing is sent.
         with protocol_errors(), self._streams.open(actor) as ended:
-            task = await self._db.write(actor, broker.send_message, self._send(actor, params, context))
-            task = await self._read(actor, task)
-            async for item in self._stream(actor, task, ended, until_input=True):
+            send, length = self._send(actor, params, context), _history_length(params.configuration)
+            task = await self._read(actor, await self._db.write(actor, broker.send_message, send))
+            async for item in self._stream(actor, task, ended, history_length=length, until_input=True):
                 yield item
 
     async def on_subscribe_to_task(
@@ -223,10 +224,16 @@ class BrokerHandler(RequestHandler):
         return task if task.owner == actor.principal else await self._db.write(actor, broker.read_task, task.id)
 
     async def _stream(
-        self, actor: Actor, task: TaskView, ended: Stopping, *, until_input: bool = False
+        self,
+        actor: Actor,
+        task: TaskView,
+        ended: Stopping,
+        *,
+        history_length: int | None = None,
+        until_input: bool = False,
     ) -> AsyncIterator[Event]:
         """Yield the task, then its events in generation order; nothing twice, nothing left out."""
-        yield self._with_content(actor, task, None)
+        yield self._with_content(actor, task, history_length)
         if broker.is_final(task.state) or (until_input and task.state is TaskState.INPUT_REQUIRED):
             return
         async for event in streams.follow(

@@ -1,15 +1,18 @@
 """The Starlette application with the SDK's routes, and the paths under which it is reached."""
 
+from collections.abc import Sequence
+
 from a2a.server.request_handlers.request_handler import RequestHandler
 from a2a.server.routes import create_jsonrpc_routes, create_rest_routes
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 from memroos import registry
 from memroos.web import access
+from memroos.web.a2a.bodies import checked, unparsable, unreadable
 from memroos.web.a2a.cards import Cards
 from memroos.web.a2a.context import ContextBuilder
 from memroos_contracts.errors import MemroosError
@@ -41,14 +44,16 @@ def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starl
     At the root there are only aliases: `/api/a2a` (JSON-RPC), `/tasks` and `/message:...` (HTTP+JSON).
     """
     builder = ContextBuilder()
-    rest = create_rest_routes(handler, context_builder=builder)
     # The SDK adds a catch-all `/{tenant}`; it may live below /a2a and nowhere else.
-    plain = [route for route in rest if isinstance(route, Route)]
-    tenants = [route for route in rest if isinstance(route, Mount)]
-    aliases = [route for route in plain if route.path.startswith(PREFIXES)]
+    plain: list[BaseRoute] = [
+        checked(route, unreadable)
+        for route in create_rest_routes(handler, context_builder=builder)
+        if isinstance(route, Route)
+    ]
+    aliases = [route for route in plain if isinstance(route, Route) and route.path.startswith(PREFIXES)]
 
     def rpc(path: str) -> list[BaseRoute]:
-        return [*create_jsonrpc_routes(handler, path, context_builder=builder)]
+        return [checked(route, unparsable) for route in create_jsonrpc_routes(handler, path, context_builder=builder)]
 
     async def kernel_card(request: Request) -> Response:
         return cards.respond(cards.kernel(), request.headers.get("if-none-match", ""))
@@ -71,13 +76,17 @@ def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starl
             *rpc("/api/a2a"),
             *rpc("/a2a"),
             *rpc("/a2a/agents/{agent}"),
-            Mount("/a2a/agents/{agent}", routes=agent_routes),
-            Mount("/a2a", routes=[*plain, *tenants]),
+            _below("/a2a/agents/{agent}", agent_routes),
+            _below("/a2a", [*plain, _below("/{tenant}", plain)]),
             *aliases,
         ],
     )
     app.router.redirect_slashes = False  # it would send clients to whatever the Host header says
     return app
+
+
+def _below(path: str, routes: Sequence[BaseRoute]) -> Mount:
+    return Mount(path, app=Router(routes, redirect_slashes=False))
 
 
 def _on_error(_: Request, error: Exception) -> Response:
