@@ -460,3 +460,10 @@ def test_dependencies_are_resolved_without_a_task_group(monkeypatch: pytest.Monk
 
     with TestClient(app) as client:
         assert client.get("/").json() == 3
+
+
+@pytest.mark.parametrize("count", ["1", 1.0, True, None, [1]])
+def test_a_value_of_another_type_is_not_converted(client: TestClient[ServiceApp], count: object) -> None:
+    response = client.post("/orders", json={"name": "n", "items": [{"count": count}]})
+
+    assert (response.status_code, list(response.json()["fields"])) == (422, ["items[0].count"])
