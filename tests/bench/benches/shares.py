@@ -1,63 +1,34 @@
 """What policy and ledger add to a governed action: the same verbs with each of them left out."""
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 import msgspec
-from tests.bench import in_process
-from tests.bench.benches.plan import Plan
+from tests.bench import in_process, load
+from tests.bench.benches.governed_action import inbox_sends, task_sends
+from tests.bench.benches.plan import Plan, kernel, note_errors
+from tests.bench.left_out import AllowAll, leave_ledger_out
 from tests.bench.report import Ratio, Result, median
 
-from memroos import audit, broker, bus, events, registry
-from memroos.audit import service as audit_service
+from memroos import broker, bus, events, registry
 from memroos_contracts.broker import Message, MessageRole, Part
-from memroos_contracts.governance import Action, Asset, Decision, Effect
-from memroos_contracts.identity import Actor, DecisionId
-from memroos_kit.db import Database, Tx
+from memroos_contracts.identity import Actor
+from memroos_kit.db import Database
 from memroos_kit.db.ports import Journal
 
 RECEIVERS = 64
+CONNECTIONS = 64
+UNGOVERNED = ("env", f"PYTHONPATH={load.ROOT}", sys.executable, "-m", "tests.bench.ungoverned_kernel")
 WHOLE, NO_POLICY, NO_LEDGER, NEITHER = "whole", "without policy", "without ledger", "without both"
-
-
-class AllowAll:
-    """Says yes without looking, and records that like the real one."""
-
-    def authorize(
-        self,
-        tx: Any,
-        action: Action,
-        asset: Asset,
-        *,
-        purpose: str,
-        arguments: Mapping[str, Any] | None,
-        holdable: bool,
-    ) -> Decision:
-        """Return a yes."""
-        decision = Decision(
-            id=DecisionId(tx.new_id("dec") if isinstance(tx, Tx) else ""),
-            effect=Effect.ALLOW,
-            action=action.value,
-            asset=asset,
-            purpose=purpose,
-        )
-        tx.decisions.append(decision)
-        if isinstance(tx, Tx):
-            audit.record_decision(tx, decision)
-        return decision
-
-    def permits(self, tx: Any, action: Action, asset: Asset, *, purpose: str) -> bool:
-        """Say yes."""
-        return True
 
 
 def bench(plan: Plan) -> Result:
     """Measure the verbs behind two governed actions, with 64 callers in one process."""
     result = Result(
         name="shares",
-        title="processor time of a governed action inside the kernel, decisions cached, with parts left out",
+        title="a governed action inside the kernel and over HTTP, decisions cached, with parts left out",
         columns=["action", "variant", "per s", "CPU us each", "share of the whole"],
     )
     databases = _databases(plan)
@@ -67,13 +38,47 @@ def bench(plan: Plan) -> Result:
             found: dict[str, list[in_process.Pace]] = {name: [] for name in databases}
             for _ in range(plan.rounds):
                 for name, db in databases.items():
-                    with _ledger_left_out(name in {NO_LEDGER, NEITHER}):
+                    with leave_ledger_out() if name in {NO_LEDGER, NEITHER} else nullcontext():
                         found[name].append(in_process.pace(db, steps[name], seconds=plan.seconds))
             _add(result, action, found)
     finally:
         for db in databases.values():
             db.close()
+    _over_http(plan, result)
     return result
+
+
+def _over_http(plan: Plan, result: Result) -> None:
+    """Measure the same actions as their callers see them, with governance and without."""
+    with (
+        kernel(plan.folder / "governed") as governed,
+        kernel(plan.folder / "ungoverned", prefix=UNGOVERNED) as ungoverned,
+    ):
+        for action, requests, status in (("inbox send", inbox_sends, 201), ("task send", task_sends, 200)):
+            loads = {
+                name: load.Load(
+                    port=of.port,
+                    connections=CONNECTIONS,
+                    requests=requests(of, action.replace(" ", "-")),
+                    seconds=plan.seconds,
+                    status=status,
+                    contains='"id"',
+                )
+                for name, of in ((WHOLE, governed), (NEITHER, ungoverned))
+            }
+            found: dict[str, list[load.Outcome]] = {name: [] for name in loads}
+            for _ in range(plan.rounds):
+                for name, wanted in loads.items():
+                    outcome = load.run(wanted)
+                    note_errors(result, f"{action} over HTTP, {name}", outcome)
+                    found[name].append(outcome)
+            share = 1 - median(w.per_s / max(n.per_s, 1) for w, n in zip(*found.values(), strict=True))
+            for name, outcomes in found.items():
+                left_out = "" if name == WHOLE else f"{share:.0%}"
+                result.rows.append([f"{action} over HTTP", name, median(o.per_s for o in outcomes), None, left_out])
+            result.ratios.append(
+                Ratio(name=f"{action} over HTTP: share of policy and ledger", value=share, at_most=0.15, aim=0.10)
+            )
 
 
 def _databases(plan: Plan) -> dict[str, Database]:
@@ -86,20 +91,6 @@ def _databases(plan: Plan) -> dict[str, Database]:
             journals=bare if name in {NO_LEDGER, NEITHER} else None,
         )
     return made
-
-
-@contextmanager
-def _ledger_left_out(really: bool) -> Iterator[None]:
-    """Let nothing be recorded, where that is what is measured."""
-    if not really:
-        yield
-        return
-    real = audit_service._append
-    audit_service._append = lambda *_: None
-    try:
-        yield
-    finally:
-        audit_service._append = real
 
 
 def _inbox_send(db: Database) -> Callable[[int], Awaitable[int]]:
@@ -139,10 +130,8 @@ def _add(result: Result, action: str, found: dict[str, list[in_process.Pace]]) -
         result.rows.append([action, name, median(p.per_s for p in paces), cost[name], left_out])
     result.ratios.append(
         Ratio(
-            name=f"{action}: share of policy and ledger",
+            name=f"{action} in process: share of policy and ledger",
             value=1 - cost[NEITHER] / cost[WHOLE],
-            at_most=0.15,
-            aim=0.10,
         )
     )
     result.details[action] = msgspec.to_builtins(found)
