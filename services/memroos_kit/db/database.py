@@ -186,7 +186,10 @@ class Database:
             self._abandon(batch[:done], error)
             return batch[done:]
         for journal, state in pending:
-            journal.publish(state)
+            try:
+                journal.publish(state)
+            except Exception:  # noqa: BLE001 - it is on the disk: whoever fails to follow, the callers are answered
+                _log.exception("journal could not follow", journal=journal.name)
         callbacks.extend(callback for tx in kept for callback in tx._callbacks)  # noqa: SLF001 - the pair is one unit
         self.batches += 1
         self.operations += len(batch)
@@ -256,9 +259,12 @@ class Database:
         """Answer the callers, after what they changed has become visible."""
         awaited = [operation for operation in batch if operation.future is not None]
         loop = self._loop or (awaited[0].future.get_loop() if awaited and awaited[0].future else None)
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(_answer, awaited, callbacks)
-        else:
+        try:
+            if loop is None:
+                _answer([], callbacks)
+            else:
+                loop.call_soon_threadsafe(_answer, awaited, callbacks)
+        except RuntimeError:  # the loop is closed, and nobody waits there any more
             _answer([], callbacks)
         for operation in batch:
             if operation.settled is not None:
@@ -312,9 +318,7 @@ class Database:
         try:
             return query(tx, *args, **kwargs)
         except Denied:
-            self._submit(
-                Operation(actor, _asked_again(query), args, kwargs)
-            )  # for the record; nobody waits for its answer
+            self._submit(Operation(actor, _asked_again(query), args, kwargs))  # for the record; nobody waits for it
             raise
         finally:
             tx.finish(keep=False)
@@ -403,7 +407,7 @@ def _asked_again(query: Callable[Concatenate[Read, P], T]) -> Callable[Concatena
     It can wait for a human no more than before. Where policy has changed its mind meanwhile, this is the answer.
     """
 
-    def verb(tx: Tx, *args: P.args, **kwargs: P.kwargs) -> T:
+    def verb(tx: Tx, /, *args: P.args, **kwargs: P.kwargs) -> T:
         tx.can_wait = False
         return query(tx, *args, **kwargs)
 
