@@ -5,7 +5,7 @@ batch mode rebuilds tables, and are checked before the commit.
 """
 
 import logging
-import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Column, Connection, MetaData
 
 from memroos_contracts.errors import ErrorKind, MemroosError
 from memroos_kit.db import engine as engines
@@ -55,7 +55,6 @@ def migrate(path: Path, scripts: Path) -> tuple[str | None, str]:
         ForeignKeysBroken: the migration was taken back.
     """
     config = configure(scripts)
-    _keep_private(path)
     engine = engines.open_writer(path)
     try:
         with engine.connect() as connection:
@@ -70,14 +69,6 @@ def migrate(path: Path, scripts: Path) -> tuple[str | None, str]:
             return before, after
     finally:
         engine.dispose()
-
-
-def _keep_private(path: Path) -> None:
-    """Let nobody but its owner read the database, wherever it is; SQLite's files beside it follow its mode."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        if file.exists() and file.stat().st_mode & 0o077:
-            file.chmod(0o600)
 
 
 def configure(scripts: Path) -> Config:
@@ -127,13 +118,31 @@ def run(context: Any, metadata: MetaData) -> None:
         target_metadata=metadata,
         render_as_batch=True,
         transactional_ddl=True,
-        include_object=_is_ours,
+        include_object=comparable(connection, metadata),
         user_module_prefix="",
     )
     # The transaction is the caller's: it checks foreign keys before it commits.
     context.run_migrations()
 
 
-def _is_ours(_: Any, name: str | None, kind: str, reflected: bool, __: Any) -> bool:
-    """Leave out the tables that a full-text index keeps for itself."""
-    return not (kind == "table" and reflected and name is not None and "_fts" in name)
+def comparable(connection: Connection, metadata: MetaData) -> Callable[..., bool]:
+    """Return the filter for what can be compared with the models.
+
+    Left out are full-text indexes with the tables they keep, which no model has, and indexes over expressions such as
+    `priority DESC`, which SQLite tells of as if they were over plain columns.
+    """
+    kinds = connection.exec_driver_sql("PRAGMA table_list").fetchall()
+    theirs = {row[1] for row in kinds if row[2] in {"virtual", "shadow"}}
+    expressions = {
+        index.name
+        for table in metadata.tables.values()
+        for index in table.indexes
+        if not all(isinstance(expression, Column) for expression in index.expressions)
+    }
+
+    def is_comparable(_: Any, name: str | None, kind: str, reflected: bool, __: Any) -> bool:
+        if kind == "index":
+            return name not in expressions
+        return not (kind == "table" and reflected and name in theirs)
+
+    return is_comparable
