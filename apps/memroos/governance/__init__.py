@@ -20,7 +20,16 @@ from memroos.governance.models import DDL
 from memroos.governance.policy import Policy
 from memroos.governance.queries import get_approval, get_decision, list_approvals
 from memroos.governance.rules import GovernanceEvent
-from memroos.governance.service import approve, ask, expire, get_policy_set, reject, report
+from memroos.governance.service import (
+    approve,
+    ask,
+    expire,
+    get_policy_set,
+    read_approval,
+    read_approvals,
+    reject,
+    report,
+)
 
 __all__ = [
     "DDL",
@@ -42,6 +51,8 @@ __all__ = [
     "get_decision",
     "get_policy_set",
     "list_approvals",
+    "read_approval",
+    "read_approvals",
     "reject",
     "report",
 ]

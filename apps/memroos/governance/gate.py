@@ -142,9 +142,11 @@ class Gate:
             reason=verdict.reason,
             cached=cached,
         )
-        return self._record(tx, decision, resumes=Action.TOOL_USE, arguments=request.arguments)
+        return self._record(tx, decision, resumes=Action.TOOL_USE, arguments=request.arguments, tool=request.tool)
 
-    def _record(self, tx: Tx, decision: Decision, *, resumes: Action, arguments: Mapping[str, Any] | None) -> Decision:
+    def _record(
+        self, tx: Tx, decision: Decision, *, resumes: Action, arguments: Mapping[str, Any] | None, tool: str = ""
+    ) -> Decision:
         """Give the decision to the ledger; one that holds names its approval, which is opened where none waits."""
         if decision.effect is not Effect.HOLD:
             _keep(tx, decision)
@@ -153,7 +155,7 @@ class Gate:
         if resumes is not Action.TOOL_USE and resumes not in self.terms.resumers:
             raise LookupError(f"{resumes} can be held, but no resumer is registered for it")
         plain: dict[str, Json] = msgspec.to_builtins(dict(arguments or {}))
-        digest = rules.digest_of(decision.action, str(decision.asset), plain)
+        digest = rules.digest_of(decision.action, str(decision.asset), plain, tool=tool)
         waiting = approvals.find_open(tx, digest, self.terms)
         decision = msgspec.structs.replace(decision, approval_id=waiting or ApprovalId(tx.new_id("apr")))
         _keep(tx, decision)

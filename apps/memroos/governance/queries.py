@@ -14,6 +14,7 @@ from memroos_contracts.governance import (
     ApprovalState,
     ApprovalView,
     Asset,
+    Decision,
     DecisionView,
     Effect,
     Label,
@@ -260,6 +261,13 @@ def get_decision(tx: Read, decision_id: DecisionId) -> DecisionView:
     row = load_decision(tx, decision_id)
     tx.authorize(Action.DECISION_READ, row.as_asset())
     return decision_view(row, tx.now)
+
+
+def find_waiting(tx: Read, decision: Decision) -> DecisionRow | None:
+    """Return the actor's decision that waits for the same approval already, or None."""
+    assert decision.approval_id is not None
+    waiting = list_waiting_for(tx, decision.approval_id)
+    return load_decision(tx, DecisionId(waiting[0])) if waiting else None
 
 
 def list_waiting_for(tx: Read, approval_id: ApprovalId) -> Sequence[str]:

@@ -23,6 +23,7 @@ class GovernanceEvent(StrEnum):
     """What governance tells the ledger and the event log."""
 
     APPROVAL_CREATED = "approval.created"
+    APPROVAL_READ = "approval.read"
     APPROVAL_APPROVED = "approval.approved"
     APPROVAL_REJECTED = "approval.rejected"
     APPROVAL_EXPIRED = "approval.expired"
@@ -118,12 +119,12 @@ def decide_effect(permits: Iterable[Effect]) -> Effect:
     return Effect.DENY
 
 
-def digest_of(action: str, asset: str, arguments: Mapping[str, Any]) -> str:
-    """Return what an approval is bound to: SHA-256 over the JSON of action, asset and arguments, hex.
+def digest_of(action: str, asset: str, arguments: Mapping[str, Any], *, tool: str = "") -> str:
+    """Return what an approval is bound to: SHA-256 over the JSON of action, asset, arguments and, if any, tool; hex.
 
     The JSON has sorted keys, no spaces and UTF-8 text, so that equal questions have equal digests.
     """
-    body = {"action": action, "arguments": arguments, "asset": asset}
+    body = {"action": action, "arguments": arguments, "asset": asset} | ({"tool": tool} if tool else {})
     return hashlib.sha256(msgspec.json.encode(body, order="sorted")).hexdigest()
 
 

@@ -31,6 +31,7 @@ from memroos_contracts.governance import (
     PolicySetView,
 )
 from memroos_contracts.identity import ApprovalId, DecisionId
+from memroos_contracts.pages import Page
 from memroos_kit.clock import from_micros, to_micros
 from memroos_kit.db import Read, Tx
 
@@ -41,7 +42,8 @@ def ask(tx: Tx, request: DecisionRequest, *, gate: Gate) -> DecisionView:
     """Decide whether the actor may do something by itself, with exactly these arguments.
 
     A denial is an answer, not an error. A hold waits for a human; the decision then changes to allow or deny. Who is
-    allowed may do this one thing once, before `expires_at`, and reports what came of it.
+    allowed may do this one thing once, before `expires_at`, and reports what came of it. Asking again what still waits
+    gives the decision that waits, so that one yes permits one thing.
 
     Raises:
         InvalidRequest: the action is one of the kernel's own, which the kernel's verbs decide about.
@@ -53,6 +55,8 @@ def ask(tx: Tx, request: DecisionRequest, *, gate: Gate) -> DecisionView:
         )
     decision = gate.decide_own_action(tx, request)
     held = decision.effect is Effect.HOLD
+    if held and (waiting := queries.find_waiting(tx, decision)) is not None:
+        return queries.decision_view(waiting, tx.now)
     row = DecisionRow(
         id=decision.id,
         workspace_id=tx.actor.workspace,
@@ -64,7 +68,7 @@ def ask(tx: Tx, request: DecisionRequest, *, gate: Gate) -> DecisionView:
         asset_id=decision.asset.id,
         purpose=request.purpose,
         labels=msgspec.json.encode(request.labels, order="sorted").decode(),
-        digest=rules.digest_of(request.action, str(decision.asset), request.arguments),
+        digest=rules.digest_of(request.action, str(decision.asset), request.arguments, tool=request.tool),
         effect=decision.effect.value,
         reason=decision.reason,
         policies=msgspec.json.encode(decision.policies).decode(),
@@ -171,6 +175,35 @@ def reject(tx: Tx, approval_id: ApprovalId, *, gate: Gate, note: str = "") -> Ap
         ApprovalExpired: its time is over.
     """
     return _answer(tx, approval_id, ApprovalState.REJECTED, gate, note)
+
+
+def read_approval(tx: Tx, approval_id: ApprovalId) -> ApprovalView:
+    """Return an approval, and put on record who has seen its arguments before they leave.
+
+    Raises:
+        NotFound: there is none with this id, or the actor may not know of it.
+        Denied: policy says no.
+    """
+    view = queries.get_approval(tx, approval_id)
+    audit.record(tx, GovernanceEvent.APPROVAL_READ, tx.decisions[-1].asset, redacted=view.redacted)
+    return view
+
+
+def read_approvals(
+    tx: Tx, *, state: ApprovalState | None = None, cursor: str | None = None, limit: int = 50
+) -> Page[ApprovalView]:
+    """Return approvals as `list_approvals` does, and put on record whose arguments were seen; an empty list is not.
+
+    Raises:
+        Denied: policy says no.
+        InvalidCursor: the cursor is of another listing.
+    """
+    page = queries.list_approvals(tx, state=state, cursor=cursor, limit=limit)
+    if page.items:
+        read = [str(item.id) for item in page.items]
+        redacted = page.items[0].redacted
+        audit.record(tx, GovernanceEvent.APPROVAL_READ, tx.decisions[-1].asset, read=read, redacted=redacted)
+    return page
 
 
 def expire(tx: Tx, approval_id: ApprovalId, *, gate: Gate) -> bool:

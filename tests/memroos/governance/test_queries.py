@@ -11,6 +11,7 @@ from tests.actors import (
     VIEWER,
 )
 from tests.memroos.governance.acting import WRITE, approve, held
+from tests.memroos.governance.looking import ledger_of
 
 from memroos import governance
 from memroos.governance import (
@@ -91,3 +92,24 @@ def test_a_key_without_the_scope_sees_no_approvals(db: Database, gate: Gate) -> 
         db.read_now(narrow, governance.get_approval, approval_id)
     with pytest.raises(Denied):
         db.read_now(narrow, governance.list_approvals)
+
+
+def test_who_saw_what_is_asked_is_on_record_before_they_see_it(db: Database, gate: Gate) -> None:
+    _, approval_id = held(db, gate)
+    before = len(ledger_of(db))
+
+    seen = db.write_now(AUDITOR, governance.read_approval, approval_id)
+    listed = db.write_now(VIEWER, governance.read_approvals)
+
+    decided, read, decided_again, read_all = ledger_of(db)[before:]
+    assert (seen.arguments, listed.items[0].arguments) == (WRITE.arguments, {})
+    assert (decided.kind, read.action, read.actor) == ("decision", "approval.read", AUDITOR.principal)
+    assert (read.asset, read.facts["redacted"]) == (f"approval:{approval_id}", False)
+    assert (decided_again.kind, read_all.actor) == ("decision", VIEWER.principal)
+    assert (read_all.facts["read"], read_all.facts["redacted"]) == ([approval_id], True)
+
+
+def test_an_empty_list_of_approvals_shows_nothing_and_says_so_to_nobody(db: Database) -> None:
+    assert db.write_now(OPERATOR, governance.read_approvals).items == []
+
+    assert [entry.kind for entry in ledger_of(db)] == ["decision"]

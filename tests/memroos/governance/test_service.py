@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import text
 from tests.actors import (
@@ -49,7 +50,7 @@ def test_a_reading_tool_may_be_used_at_once_and_for_a_while(db: Database, gate: 
     assert decision.policies == ("reading-tools-may-be-used",)
     assert decision.policy_hash == gate.policy.hash
     assert decision.expires_at == clock.now() + timedelta(hours=1)
-    assert decision.digest == rules.digest_of("file.read", "tool:files", READ.arguments)
+    assert decision.digest == rules.digest_of("file.read", "tool:files", READ.arguments, tool="files")
     assert see(db, decision) == decision
 
 
@@ -93,13 +94,28 @@ def test_the_kernels_own_actions_are_not_asked_about(db: Database, gate: Gate, a
     assert ledger_of(db) == []
 
 
-def test_two_decisions_that_ask_the_same_get_the_one_answer(db: Database, gate: Gate) -> None:
+def test_asking_again_what_still_waits_gives_the_same_decision_so_one_yes_permits_one_thing(
+    db: Database, gate: Gate
+) -> None:
     first, approval_id = held(db, gate)
     second, same_approval = held(db, gate)
 
-    assert (first.id == second.id, approval_id == same_approval) == (False, True)
+    assert (first.id == second.id, approval_id == same_approval) == (True, True)
     approve(db, gate, approval_id)
-    assert [see(db, first).effect, see(db, second).effect] == [Effect.ALLOW, Effect.ALLOW]
+    assert see(db, first).effect is Effect.ALLOW
+    third, another = held(db, gate)
+    assert (third.id == first.id, another == approval_id, third.effect) == (False, False, Effect.HOLD)
+
+
+def test_a_yes_to_one_tool_is_no_yes_to_another(db: Database, gate: Gate) -> None:
+    request = DecisionRequest("file.write", "editor", {"text": "x"}, asset="file:report.md")
+    _, by_editor = held(db, gate, request)
+    other, by_shell = held(db, gate, msgspec.structs.replace(request, tool="shell"))
+
+    approve(db, gate, by_editor)
+
+    assert by_shell != by_editor
+    assert see(db, other).effect is Effect.HOLD
 
 
 def test_a_key_with_other_scopes_is_denied(db: Database, gate: Gate) -> None:

@@ -33,15 +33,18 @@ class ApprovalController(Controller):
         limit: FromQuery[int] = 50,
         cursor: FromQuery[str | None] = None,
     ) -> Page[ApprovalView]:
-        """List approvals, newest first; agents see their own."""
+        """List approvals, newest first; agents see their own. The ledger keeps who saw what is asked."""
         if not 1 <= limit <= PAGE_MAX:
             raise InvalidRequest(f"limit: between 1 and {PAGE_MAX}.", fields={"limit": f"between 1 and {PAGE_MAX}"})
-        return await db.read(actor, governance.list_approvals, state=approval_state, limit=limit, cursor=cursor)
+        return await db.write(actor, governance.read_approvals, state=approval_state, limit=limit, cursor=cursor)
 
     @get("/{approval:str}", operation_id="getApproval")
     async def get_approval(self, approval: FromPath[str], db: Db, actor: Caller) -> ApprovalView:
-        """Show what exactly somebody wants to do, why policy holds it, and how it was answered."""
-        return await db.read(actor, governance.get_approval, ApprovalId(approval))
+        """Show what exactly somebody wants to do, why policy holds it, and how it was answered.
+
+        The ledger keeps who saw it.
+        """
+        return await db.write(actor, governance.read_approval, ApprovalId(approval))
 
     @post("/{approval:str}/approve", operation_id="approveRequest", status_code=200)
     async def approve_request(

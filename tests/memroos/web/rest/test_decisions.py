@@ -110,12 +110,12 @@ def test_a_hundred_waiters_are_all_woken(kernel: Governed) -> None:
 def test_a_repeated_ask_with_one_key_is_one_decision(kernel: Governed) -> None:
     async def story() -> None:
         async with kernel.client() as client:
-            first = await ask(client, idempotency_key="k1")
-            again = await ask(client, idempotency_key="k1")
-            other = await ask(client, idempotency_key="k2")
+            first = await ask(client, READ, idempotency_key="k1")
+            again = await ask(client, READ, idempotency_key="k1")
+            other = await ask(client, READ, idempotency_key="k2")
             assert first == again
             assert other["id"] != first["id"]
-            conflict = await client.post("agent", "/api/decisions", READ, idempotency_key="k1")
+            conflict = await client.post("agent", "/api/decisions", READ | {"purpose": "b"}, idempotency_key="k1")
             assert (conflict.status_code, conflict.json()["type"]) == (409, "/problems/idempotency-conflict")
 
     asyncio.run(story())
