@@ -43,6 +43,7 @@ LOCK = "kernel.lock"
 MIGRATIONS = Path(__file__).parent / "migrations"
 KERNEL = service_actor("kernel")
 SWEEP_S = 60.0
+WORKER_DIED_STATUS = 70  # EX_SOFTWARE
 
 ECHO = NewAgent(
     name="echo",
@@ -70,6 +71,7 @@ class Kernel:
         self.clock = clock or SystemClock()
         self.started_at = self.clock.now()
         self.stopping = Stopping()
+        self.worker_died = False
         self.path = settings.data_dir / DATABASE
         migrate(self.path, MIGRATIONS)
 
@@ -191,6 +193,9 @@ class Kernel:
                         group.create_task(work)
                     yield
                     self.stopping.set()
+        except Exception:
+            self.worker_died = True
+            raise
         finally:
             self.stopping.set()  # a worker that died ends the process; whoever watches it starts it again
             await asyncio.to_thread(self.close)
@@ -237,6 +242,7 @@ def run_kernel(settings: Settings) -> None:
 
     Raises:
         AlreadyRunning: another kernel runs on this data directory.
+        SystemExit: one of the workers died, which ends the rest too; the log says of what.
     """
     log.configure(process="kernel", level=settings.log_level, form=settings.log_format)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -250,6 +256,8 @@ def run_kernel(settings: Settings) -> None:
             grace_s=settings.shutdown_grace_s,
             ready=lambda host, port: held.announce(listening_url(host, port)),
         )
+    if kernel.worker_died:
+        raise SystemExit(WORKER_DIED_STATUS)
 
 
 def listening_url(host: str, port: int) -> str:
