@@ -54,7 +54,7 @@ class Cards:
 
     def respond(self, card: a2a_pb2.AgentCard, if_none_match: str) -> Response:
         """Return a card as a response that can be revalidated."""
-        response = JSONResponse(MessageToDict(card))
+        response = JSONResponse({"skills": [], **MessageToDict(card)})  # required, also where there are none
         etag = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
         headers = {"ETag": etag, "Cache-Control": f"max-age={self._max_age_s}"}
         if etag in if_none_match or if_none_match.strip() == "*":
