@@ -2,6 +2,7 @@
 
 import binascii
 import hashlib
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ LONGEST_ID = 200
 DEEPEST = 32
 """How deep JSON in a part or in metadata may be nested; protocol buffers give up at about 50."""
 
-LARGEST = 1e300
+LARGEST = sys.float_info.max
 """Largest number in JSON content: A2A carries numbers as doubles."""
 
 _MOVES: dict[TaskState, frozenset[TaskState]] = {
