@@ -6,6 +6,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from memroos_kit.db import Base, append_only
 
 
+NOT_COMPLETED = "state <> 'completed'"
+
+
 class Task(Base):
     """A piece of work that one principal asked an agent to do."""
 
@@ -21,6 +24,8 @@ class Task(Base):
         Index("ix_task_by_owner", "workspace_id", "owner", "status_at", "id"),
         Index("ix_task_by_agent", "workspace_id", "agent_id", "status_at", "id"),
         Index("ix_task_by_context", "workspace_id", "context_id", "status_at", "id"),
+        # Most tasks are completed ones; any other state is rare among them and found without them.
+        Index("ix_task_by_state", "workspace_id", "state", "status_at", "id", sqlite_where=text(NOT_COMPLETED)),
         Index("ix_task_deadline", "deadline_at", sqlite_where=text("open AND deadline_at IS NOT NULL")),
     )
 

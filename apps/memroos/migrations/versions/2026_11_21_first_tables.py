@@ -393,6 +393,13 @@ def upgrade() -> None:
     op.create_index("ix_task_by_owner", "task", ["workspace_id", "owner", "status_at", "id"], unique=False)
     op.create_index("ix_task_by_workspace", "task", ["workspace_id", "status_at", "id"], unique=False)
     op.create_index(
+        "ix_task_by_state",
+        "task",
+        ["workspace_id", "state", "status_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state <> 'completed'"),
+    )
+    op.create_index(
         "ix_task_deadline",
         "task",
         ["deadline_at"],
@@ -557,6 +564,7 @@ def downgrade() -> None:
     op.drop_table("task_count")
     op.drop_index("ix_task_deadline", table_name="task", sqlite_where=sa.text("open AND deadline_at IS NOT NULL"))
     op.drop_index("ix_task_by_workspace", table_name="task")
+    op.drop_index("ix_task_by_state", table_name="task", sqlite_where=sa.text("state <> 'completed'"))
     op.drop_index("ix_task_by_owner", table_name="task")
     op.drop_index("ix_task_by_context", table_name="task")
     op.drop_index("ix_task_by_agent", table_name="task")
