@@ -5,7 +5,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from memroos_kit.db import Base, append_only
 
-
 NOT_COMPLETED = "state <> 'completed'"
 
 
