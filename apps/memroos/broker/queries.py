@@ -121,7 +121,7 @@ def find_task(tx: Read, task_id: TaskId) -> TaskView | None:
 
 
 def see_task(tx: Read, task_id: TaskId) -> TaskView:
-    """Return how a task stands, for whoever asks from outside; its last word only to those who may read it.
+    """Return how a task stands, for whoever asks from outside; its last word only to those between whom it was said.
 
     Raises:
         NotFound: no task has this id, or the actor may not see it.
@@ -129,11 +129,18 @@ def see_task(tx: Read, task_id: TaskId) -> TaskView:
     """
     task = get_task(tx, task_id)
     tx.authorize(Action.TASK_LIST, asset(task))
-    return _as_permitted(tx, task)
+    return _as_state(tx, task)
 
 
-def _as_permitted(tx: Read, task: TaskView) -> TaskView:
-    if task.status_message is None or tx.permits(Action.TASK_READ, asset(task), purpose=task.purpose):
+def _as_state(tx: Read, task: TaskView) -> TaskView:
+    """Return a task as a listing shows it: the last word belongs to those between whom it was said.
+
+    It is content, and a state is not put on record when it is read; everybody else reads it where content is read.
+    """
+    between = task.owner == tx.actor.principal or (tx.actor.agent is not None and task.agent_id == tx.actor.agent)
+    if task.status_message is None:
+        return task
+    if between and tx.permits(Action.TASK_READ, asset(task), purpose=task.purpose):
         return task
     return msgspec.structs.replace(task, status_message=None)
 
@@ -239,7 +246,7 @@ def list_tasks(tx: Read, wanted: TaskFilter, *, limit: int, cursor: str | None =
     """
     tx.authorize(Action.TASK_LIST, Asset(kind="task", id="*", owner=wanted.owner))
     page = load_page(tx, wanted, limit=limit, cursor=cursor)
-    return Page([_as_permitted(tx, task) for task in page.items], page.next_cursor)
+    return Page([_as_state(tx, task) for task in page.items], page.next_cursor)
 
 
 def load_page(tx: Read, wanted: TaskFilter, *, limit: int, cursor: str | None) -> Page[TaskView]:

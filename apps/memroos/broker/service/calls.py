@@ -80,7 +80,7 @@ def send_message(tx: Tx, send: Send, *, task_id: TaskId | None = None) -> TaskVi
     digest = rules.digest_message(message, send.agent, send.skill, *send.tags)
     known = queries.find_sent(tx, message.message_id, message.context_id, digest)
     if known is not None:
-        return queries.get_task(tx, known)
+        return read_task(tx, known)  # its content leaves once more, and that is on record
 
     agent, reason = _route(tx, send)
     task_id = task_id or TaskId(tx.new_id("task"))
@@ -159,7 +159,7 @@ def _continue(tx: Tx, send: Send) -> TaskView:
         raise NotFound(f"There is no task {task.id}.", kind_of_object="task", id=task.id)
     digest = rules.digest_message(message)
     if queries.find_sent(tx, message.message_id, task.id, digest) is not None:
-        return task
+        return read_task(tx, task.id)
     tx.authorize(Action.TASK_SEND, queries.asset(task), purpose=send.purpose or task.purpose)
     if not rules.is_open(task.state):
         raise TaskClosed(f"Task {task.id} is {task.state}.", task=task.id, state=task.state)

@@ -8,8 +8,9 @@ import pytest
 from tests.actors import AUDITOR, KERNEL, OPERATOR, STRANGE_AGENT, STRANGER, VIEWER, agent_actor
 from tests.memroos.broker.conftest import RESTRICTED, House, report, sending, text_of
 
-from memroos import broker, governance, memory, registry
+from memroos import audit, broker, governance, memory, registry
 from memroos.governance import Gate
+from memroos_contracts.audit import AuditKind
 from memroos_contracts.broker import (
     Artifact,
     ArtifactReport,
@@ -346,6 +347,16 @@ def test_history_is_cut_to_its_newest(
     assert (None if found.history is None else [broker.text_of(m.parts) for m in found.history]) == texts
 
 
+def test_sending_again_to_see_the_content_again_is_on_record(house: House, caller: Actor, worker: Actor) -> None:
+    first = house.send(caller, message_id="m-1")
+
+    house.send(caller, message_id="m-1")
+
+    events = house.db.read_now(OPERATOR, audit.list_audit_events, limit=50).items
+    reads = [(e.actor.id, e.asset.id) for e in events if (e.kind, e.action) == (AuditKind.OUTCOME, "task.read")]
+    assert reads == [(caller.id, first.id)]
+
+
 def test_a_viewer_sees_how_a_task_stands_and_not_what_it_says(house: House, caller: Actor, worker: Actor) -> None:
     task = house.send(caller)
     house.db.write_now(worker, broker.ask_caller, task.id, report(house.claim(worker), "the secret word?"))
@@ -356,6 +367,7 @@ def test_a_viewer_sees_how_a_task_stands_and_not_what_it_says(house: House, call
     assert (seen.state, seen.status_message) == (TaskState.INPUT_REQUIRED, None)
     assert [item.status_message for item in listed.items] == [None]
     assert house.db.read_now(caller, broker.see_task, task.id).status_message is not None
+    assert house.db.read_now(OPERATOR, broker.see_task, task.id).status_message is None  # it reads content, on record
     with pytest.raises(Denied):
         house.db.write_now(VIEWER, broker.read_detail, task.id)
 
