@@ -22,7 +22,7 @@ from memroos_kit.stopping import Stopping
 
 _log = structlog.get_logger(__name__)
 
-ATTEMPTS = 3
+ATTEMPTS = 10
 """A local agent that takes the process down with it is not run for ever."""
 
 REPORTS_AT_ONCE = 64

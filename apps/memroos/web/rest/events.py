@@ -9,6 +9,7 @@ from litestar.params import FromQuery, HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from memroos import events
+from memroos.settings import Settings
 from memroos.web.streams import Streams
 from memroos_contracts.errors import InvalidRequest
 from memroos_contracts.events import EventLogPage
@@ -42,6 +43,7 @@ class EventController(Controller):
         actor: Caller,
         notifier: Notifier,
         open_streams: NamedDependency[Streams],
+        settings: NamedDependency[Settings],
         types: TypeWishes = None,
         subject: FromQuery[str] = "",
         after: FromQuery[int | None] = None,
@@ -54,7 +56,8 @@ class EventController(Controller):
         your id are gone: read the present state; the stream goes on from the oldest that is kept.
         """
         wanted = events.Filter.of(actor, types=_types(types), subject=subject)
-        frames = _frames(db, notifier, open_streams, actor, wanted, _start(last_event_id, after))
+        start = _start(last_event_id, after)
+        frames = _frames(db, notifier, open_streams, actor, wanted, start, keep_alive_s=settings.keepalive_s)
         opening = await anext(frames)  # here, so that what forbids the stream is still an answer with a status
         return Stream(_rest(opening, frames), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
@@ -90,9 +93,11 @@ async def _frames(
     actor: Actor,
     wanted: events.Filter,
     after: int | None,
+    *,
+    keep_alive_s: float,
 ) -> AsyncIterator[bytes]:
     with open_streams.open(actor) as ended:
-        async for piece in follow(db, notifier, actor, wanted, after=after, ended=ended):
+        async for piece in follow(db, notifier, actor, wanted, after=after, ended=ended, keep_alive_s=keep_alive_s):
             yield piece
 
 
