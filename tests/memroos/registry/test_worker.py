@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+import pytest
 from tests.actors import OPERATOR, STRANGER, agent_actor
 
 from memroos import registry
@@ -64,12 +65,15 @@ class FullDisk:
         raise StorageFull
 
 
-def test_the_loop_outlives_a_full_disk_and_ends_at_once_when_told_to(keyring: Keyring) -> None:
+def test_the_loop_outlives_a_full_disk_and_ends_at_once_when_told_to(
+    keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "TICK_S", 600.0)
     disk = FullDisk()
 
     async def story() -> None:
         stop = Stopping()
-        async with asyncio.timeout(0.9), asyncio.TaskGroup() as group:  # sooner than its next tick
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:  # sooner than its next tick
             group.create_task(worker.run(cast("Database", disk), keyring, stop))
             await asyncio.sleep(0.05)
             stop.set()

@@ -46,7 +46,7 @@ def test_a_client_that_has_gone_is_given_nothing_more(
         waiting = asyncio.ensure_future(polls.of(connection.receive).take(AGENT, 5, take))
         await asyncio.sleep(0.05)
         connection.gone.set()
-        return await asyncio.wait_for(waiting, 1)
+        return await asyncio.wait_for(waiting, 4)
 
     assert asyncio.run(story()) == ""
     assert looks == 2  # at once, and when the doorbell was there
