@@ -33,7 +33,7 @@ def test_held_leased_and_local_work_survives_a_kill(new_kernel: NewKernel) -> No
     caller, worker = kernel.create_agent("caller"), kernel.create_agent("worker")
     held = send(kernel, caller.key, "worker", label=RESTRICTED)
     leased = send(kernel, caller.key, "worker", "leased")
-    claim = worker.claim(lease_s=2)
+    claim = worker.claim(lease_s=20)  # longer than a start takes on a busy machine
     local = [send(kernel, caller.key, "echo", f"local {n}") for n in range(20)]
 
     kernel.kill()

@@ -552,7 +552,10 @@ CHUNK = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
         (b"HTTP/1.1 200 OK\r\ncontent-length: " + b"9" * 18 + b"\r\n\r\n", "too-large"),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + CHUNK * 4, "too-large"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 200_000, "too-large"),
-        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 33\r\n\r\n" + gzip.compress(b""), "encoded"),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 33\r\n\r\n" + gzip.compress(b"", mtime=0),
+            "encoded",
+        ),
         (b"HTTP/1.1 200 OK\r\ncontent-encoding: br, identity\r\ncontent-length: 0\r\n\r\n", "encoded"),
     ],
 )

@@ -1,5 +1,6 @@
 """The reference page of all commands, written from what they say of themselves."""
 
+import inspect
 from collections.abc import Iterator
 
 import click
@@ -37,7 +38,7 @@ def render_reference() -> str:
 def _describe(command: click.Command, context: click.Context) -> Iterator[str]:
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     yield from ("", f"### {context.command_path}", "", f"`{usage}`", "")
-    yield from _paragraphs(command.help or "")
+    yield from _paragraphs(inspect.cleandoc(command.help or ""))  # Python 3.13 has done it, older ones have not
     options = [record for param in command.get_params(context) if (record := _option(param, context))]
     if options:
         yield from ("", "| option | |", "|---|---|", *(f"| {name} | {text} |" for name, text in options))
