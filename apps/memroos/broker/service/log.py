@@ -125,16 +125,12 @@ def create(tx: Tx, task: TaskView, entries: list[Entry]) -> TaskView:
     return task
 
 
-def advance(tx: Tx, task: TaskView, entries: list[Entry], *, keep_approval: bool = False) -> TaskView:
-    """Append events to an open task and move it to the last state among them.
-
-    Args:
-        keep_approval: whether a pending approval stays attached although a state is written.
-    """
+def advance(tx: Tx, task: TaskView, entries: list[Entry]) -> TaskView:
+    """Append events to an open task and move it to the last state among them; a new state ends a hold."""
     generation = task.generation + len(entries)
     statuses = [entry for entry in entries if entry.state is not None]
     events, size_bytes = _append(tx, task, task.generation, entries)
-    after = _move(tx, task, generation, statuses[-1], keep_approval=keep_approval) if statuses else None
+    after = _move(tx, task, generation, statuses[-1]) if statuses else None
     if after is None:
         tx.execute(_UPDATE_GENERATION, task=task.id, generation=generation)
         after = msgspec.structs.replace(task, generation=generation)
@@ -142,7 +138,7 @@ def advance(tx: Tx, task: TaskView, entries: list[Entry], *, keep_approval: bool
     return after
 
 
-def _move(tx: Tx, task: TaskView, generation: int, last: Entry, *, keep_approval: bool) -> TaskView:
+def _move(tx: Tx, task: TaskView, generation: int, last: Entry) -> TaskView:
     """Bring the task's row to the last state among the events."""
     assert last.state is not None
     after = msgspec.structs.replace(
@@ -151,7 +147,7 @@ def _move(tx: Tx, task: TaskView, generation: int, last: Entry, *, keep_approval
         generation=generation,
         status_at=tx.now,
         status_message=last.message,
-        approval_id=task.approval_id if keep_approval else None,
+        approval_id=None,
     )
     tx.execute(
         _UPDATE_TASK,
