@@ -6,6 +6,7 @@ Top layer first; each layer sees only what stands below it::
     wiring : demo           builds everything; the story a newcomer sees first
     web                     doors: a2a, rest
     operations              what the operator sees
+    push                    push notifications: what happened to a task, sent to whoever asked
     broker                  A2A tasks: accept, route, deliver, mirror
     memory : bus            the memory router; the agent context bus
     governance              may this happen? policies, approvals, decisions

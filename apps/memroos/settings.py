@@ -31,6 +31,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     port: Annotated[int, Meta(ge=0, le=65_535)] = 7700
     """TCP port to listen on; 0 takes any free one and logs it."""
 
+    grpc_port: Annotated[int, Meta(ge=0, le=65_535)] = 7710
+    """TCP port of the A2A gRPC door, on the same host; 0 takes any free one and logs it."""
+
+    grpc: bool = True
+    """Whether there is a gRPC door."""
+
+    grpc_public_address: str = ""
+    """`host:port` under which others reach the gRPC door; agent cards carry it. Empty means the host of `public_url`,
+    or `host`, with the port it listens on."""
+
     public_url: Annotated[str, Meta(pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$")] = ""
     """Address under which others reach the kernel, `https://agents.example` for instance. Agent cards and links carry
     it, never a Host header. Empty means `http://<host>:<port>`."""
@@ -132,6 +142,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     outbound_max_bytes: Annotated[int, Meta(ge=1_024, le=1_073_741_824)] = 1_048_576
     """Largest answer taken from another host, in bytes."""
+
+    secrets_key_file: Path | None = None
+    """File with the key that encrypts credentials of remote agents and webhooks (32 random bytes, base 64). If it does
+    not exist, the first start writes one, readable by its owner only. Empty means `secrets.key` in the data
+    directory."""
+
+    hops_max: Annotated[int, Meta(ge=1, le=100)] = 8
+    """How many brokers a message may have come through before this one; one more is refused. It ends loops that do not
+    come back here."""
+
+    open_tasks_per_caller: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
+    """How many open tasks a caller may have; one more is answered with 429. It keeps one runaway caller from filling
+    every agent's queue."""
+
+    open_tasks_per_agent: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
+    """How many open tasks an agent may have waiting and running; one more is answered with 429."""
+
+    remote_silence_s: Annotated[float, Meta(ge=1, le=604_800)] = 600.0
+    """How long a remote agent may stay unreachable while it has a task, in seconds; then the task fails and says so."""
+
+    remote_poll_s: Annotated[float, Meta(ge=0.05, le=3_600)] = 5.0
+    """How often a remote task is asked for where its agent cannot stream, in seconds; backoff with jitter on top."""
+
+    push_attempts: Annotated[int, Meta(ge=1, le=1_000)] = 12
+    """After how many failed tries in a row a webhook is given up; its configuration shows it, and can be replayed."""
+
+    push_backoff_s: Annotated[float, Meta(ge=0.01, le=3_600)] = 1.0
+    """Pause after the first failed try of a webhook, in seconds; it doubles each time, up to an hour, with jitter."""
+
+    otel_endpoint: str = ""
+    """Address of an OpenTelemetry collector (OTLP over HTTP), `http://127.0.0.1:4318` for instance; needs the extra
+    `memroos[otel]`. Empty means no spans; trace contexts are passed on either way."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe entries that are written. `debug` adds one line per request."""

@@ -132,6 +132,14 @@ class TaskView(msgspec.Struct, frozen=True):
     status_at: datetime
     deadline_at: datetime | None
     status_message: Message | None = None
+    accepted_generation: int = 0
+    """How far the log reached when its agent took it; 0 until then. A stream of a new task begins there."""
+    message_only: bool = False
+    """Whether the agent answered with one message instead of a task (A2A 1.0, 3.1.1); the doors show that message."""
+    traceparent: str = ""
+    """The W3C trace context under which it was sent."""
+    via: tuple[str, ...] = ()
+    """The brokers it came through before this one, oldest first (RFC 9110, 7.6.3)."""
 
 
 class TaskDetail(msgspec.Struct, frozen=True):

@@ -45,6 +45,11 @@ class Action(StrEnum):
     TASK_CANCEL = "task.cancel"
     TASK_WORK = "task.work"  # claim, heartbeat, progress, artifact, complete, fail, ask
 
+    PUSH_CREATE = "push.create"
+    PUSH_READ = "push.read"
+    PUSH_DELETE = "push.delete"
+    PUSH_REPLAY = "push.replay"
+
     MEMORY_WRITE = "memory.write"
     MEMORY_READ = "memory.read"
     MEMORY_RECALL = "memory.recall"

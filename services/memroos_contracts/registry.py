@@ -93,6 +93,14 @@ class AgentSkill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Skills = Annotated[tuple[AgentSkill, ...], Meta(max_length=100)]
 
 
+class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an agent's endpoint at the kernel offers beside plain sending; the kernel can do all of it for any agent."""
+
+    streaming: bool = True
+    push_notifications: bool = True
+    extended_agent_card: bool = True
+
+
 class NewAgent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a new agent is made from."""
 
@@ -108,6 +116,7 @@ class NewAgent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_concurrency: Concurrency = 1
     """How many tasks it is given at the same time."""
     labels: Labels = {}
+    capabilities: Capabilities = Capabilities()
 
 
 class AgentChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +128,7 @@ class AgentChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoint_url: EndpointUrl | UnsetType = UNSET
     max_concurrency: Concurrency | UnsetType = UNSET
     labels: Labels | UnsetType = UNSET
+    capabilities: Capabilities | UnsetType = UNSET
 
 
 class StateChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,6 +163,7 @@ class AgentView(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     created_by: str
+    capabilities: Capabilities = Capabilities()
 
 
 class AgentFilter(msgspec.Struct, frozen=True):
@@ -172,6 +183,115 @@ class PeerView(msgspec.Struct, frozen=True):
     title: str
     skills: tuple[AgentSkill, ...]
     liveness: Liveness
+
+
+# -- remote agents ----------------------------------------------------------------------------------------------------
+
+
+class Health(StrEnum):
+    """What the last look at a remote agent's card gave."""
+
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    FAILING = "failing"
+
+
+class Breaker(StrEnum):
+    """Whether calls to a remote agent are tried at all."""
+
+    CLOSED = "closed"  # calls go through
+    OPEN = "open"  # it failed too often: none until `breaker_until`
+    HALF_OPEN = "half_open"  # one try decides
+
+
+class SignatureState(StrEnum):
+    """What is known of the signature on an agent's own card."""
+
+    UNSIGNED = "unsigned"
+    VERIFIED = "verified"
+    UNVERIFIED = "unverified"  # no key to check it with
+    INVALID = "invalid"
+
+
+class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the kernel shows to a remote agent; kept encrypted, never shown again."""
+
+    value: Annotated[str, Meta(min_length=1, max_length=4096)]
+    scheme: Annotated[str, Meta(max_length=64)] = "Bearer"
+    """What stands before it in `Authorization`; ignored where `header` is set."""
+    header: Annotated[str, Meta(max_length=64)] = ""
+    """A header of its own that carries the bare value, such as `X-API-Key`; empty for `Authorization`."""
+
+
+PollIntervalS = Annotated[int, Meta(ge=5, le=86_400)]
+
+
+class NewRemoteAgent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a remote A2A agent is registered from."""
+
+    card_url: EndpointUrl
+    """Where its agent card is, or the agent's address; then `/.well-known/agent-card.json` below it is read."""
+    name: Name | None = None
+    """Its name here; left out, made from the card's."""
+    state: AgentState = AgentState.ACTIVE
+    """`draft` or `active`."""
+    credential: Credential | None = None
+    interval_s: PollIntervalS = 60
+    """How often its card is looked at, in seconds."""
+    max_concurrency: Concurrency = 16
+    labels: Labels = {}
+    capabilities: Capabilities = Capabilities()
+    pinned_keys: Annotated[tuple[str, ...], Meta(max_length=8)] = ()
+    """Public keys (JWK, as JSON text) that its card must be signed with. Left out, the first verified key is pinned."""
+
+
+class RemoteAgentChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to change about a remote agent; what is left out stays."""
+
+    card_url: EndpointUrl | UnsetType = UNSET
+    interval_s: PollIntervalS | UnsetType = UNSET
+    credential: Credential | UnsetType | None = UNSET
+    """null takes it away."""
+    pinned_keys: tuple[str, ...] | UnsetType = UNSET
+
+
+class RemoteAgentView(msgspec.Struct, frozen=True):
+    """A remote agent: where it is, how it is reached, and how it was when it was last looked at."""
+
+    agent: AgentView
+    card_url: str
+    interface_url: str
+    """The address that work goes to, from its card."""
+    protocol_binding: str
+    protocol_version: str
+    interval_s: int
+    health: Health
+    last_error: str
+    last_poll_at: datetime | None
+    next_poll_at: datetime
+    failures: int
+    """In a row."""
+    breaker: Breaker
+    breaker_until: datetime | None
+    has_credential: bool
+    card_version: int
+    card_digest: str
+    signature: SignatureState
+    signature_key: str
+    """The id of the key it is signed with; empty where it is not."""
+
+
+class CardVersionView(msgspec.Struct, frozen=True):
+    """One version of a remote agent's own card, as it was fetched."""
+
+    version: int
+    digest: str
+    """SHA-256 of the body, hex."""
+    signature: SignatureState
+    signature_key: str
+    fetched_at: datetime
+    body: str
+    """Verbatim."""
 
 
 # -- keys ------------------------------------------------------------------------------------------------------------

@@ -46,6 +46,10 @@ class Task(Base):
     created_at: Mapped[int] = mapped_column(BigInteger)
     status_at: Mapped[int] = mapped_column(BigInteger)
     deadline_at: Mapped[int | None] = mapped_column(BigInteger)
+    accepted_generation: Mapped[int] = mapped_column(Integer)  # 0 until its agent took it
+    message_only: Mapped[int] = mapped_column(Integer)  # 1: the agent answered with a message instead of a task
+    traceparent: Mapped[str] = mapped_column(String(64))
+    via: Mapped[str] = mapped_column(Text)  # brokers it came through, a JSON list
 
 
 class TaskEvent(Base):
@@ -87,7 +91,7 @@ class Delivery(Base):
 
     __tablename__ = "delivery"
     __table_args__ = (
-        CheckConstraint("channel IN ('inbox','local')", name="channel_is_known"),
+        CheckConstraint("channel IN ('inbox','local','a2a')", name="channel_is_known"),
         CheckConstraint("state IN ('held','waiting','done')", name="state_is_known"),
         Index("ix_delivery_task", "task_id"),
         Index("ix_delivery_waiting", "channel", "due_at", sqlite_where=text("state = 'waiting'")),
@@ -101,6 +105,26 @@ class Delivery(Base):
     inbox_message_id: Mapped[str | None] = mapped_column(String(40))
     attempts: Mapped[int] = mapped_column(Integer)
     due_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class RemoteTask(Base):
+    """The other end of a task: what a remote agent calls it, and whether it has to be followed or canceled."""
+
+    __tablename__ = "remote_task"
+    __table_args__ = (
+        CheckConstraint("state IN ('following','canceling','closed')", name="state_is_known"),
+        Index("ix_remote_task_open", "due_at", sqlite_where=text("state <> 'closed'")),
+        Index("ix_remote_task_by_agent", "agent_id", "remote_id"),
+    )
+
+    task_id: Mapped[str] = mapped_column(ForeignKey("task.id"), primary_key=True)
+    agent_id: Mapped[str] = mapped_column(String(40))
+    remote_id: Mapped[str] = mapped_column(String(200))  # empty until the agent has named it
+    remote_context_id: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(12))
+    failures: Mapped[int] = mapped_column(Integer)  # in a row
+    due_at: Mapped[int] = mapped_column(BigInteger)
+    heard_at: Mapped[int] = mapped_column(BigInteger)
 
 
 class TaskCount(Base):

@@ -23,7 +23,7 @@ from memroos_kit.db import Hot, Read
 _COLUMNS = (
     Task.id, Task.workspace_id, Task.context_id, Task.owner, Task.agent_id, Task.agent, Task.state, Task.generation,
     Task.skill, Task.purpose, Task.route_reason, Task.label, Task.approval_id, Task.created_at, Task.status_at,
-    Task.deadline_at, Task.status_message,
+    Task.deadline_at, Task.status_message, Task.accepted_generation, Task.message_only, Task.traceparent, Task.via,
 )  # fmt: skip
 
 _ROWS: Any = select(*_COLUMNS)  # a list of columns this long has no useful type
@@ -78,6 +78,7 @@ _OVERDUE = Hot(
 
 _decode_event = msgspec.json.Decoder(words.TaskEvent).decode
 _decode_label = msgspec.json.Decoder(Label).decode
+_decode_via = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_message = msgspec.json.Decoder(words.Message).decode
 
 ALL_EVENTS = 1_000_000
@@ -179,6 +180,10 @@ def view(row: Any) -> TaskView:
         status_at=from_micros(row[14]),
         deadline_at=None if row[15] is None else from_micros(row[15]),
         status_message=None if row[16] is None else _decode_message(row[16]),
+        accepted_generation=row[17],
+        message_only=bool(row[18]),
+        traceparent=row[19],
+        via=_decode_via(row[20]) if row[20] != "[]" else (),
     )
 
 

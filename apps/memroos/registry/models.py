@@ -7,10 +7,10 @@ from sqlalchemy import CheckConstraint, Float, ForeignKey, Index, LargeBinary, S
 from sqlalchemy.orm import Mapped, mapped_column
 
 from memroos_contracts.identity import Role
-from memroos_contracts.registry import AgentKind, AgentState, Liveness
-from memroos_kit.db import Base, JsonText, by_value
+from memroos_contracts.registry import AgentKind, AgentState, Breaker, Health, Liveness, SignatureState
+from memroos_kit.db import Base, JsonText, append_only, by_value
 
-DDL: tuple[str, ...] = ()
+DDL: tuple[str, ...] = append_only("agent_card")
 
 
 class Workspace(Base):
@@ -48,6 +48,7 @@ class Agent(Base):
     endpoint_url: Mapped[str] = mapped_column(String(2000))
     max_concurrency: Mapped[int]
     labels: Mapped[dict[str, Any]] = mapped_column(JsonText)
+    capabilities: Mapped[dict[str, Any]] = mapped_column(JsonText)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     created_by: Mapped[str] = mapped_column(String(128))
@@ -66,6 +67,47 @@ class AgentSkillTag(Base):
     skill_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     tag: Mapped[str] = mapped_column(String(64), primary_key=True)
     workspace_id: Mapped[str] = mapped_column(String(64))
+
+
+class RemoteAgent(Base):
+    """How a remote A2A agent is reached, and how it was when it was last looked at."""
+
+    __tablename__ = "remote_agent"
+    __table_args__ = (Index("ix_remote_agent_next_poll_at", "next_poll_at"),)
+
+    agent_id: Mapped[str] = mapped_column(ForeignKey("agent.id"), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(String(64))
+    card_url: Mapped[str] = mapped_column(String(2000))
+    protocol_binding: Mapped[str] = mapped_column(String(32))
+    protocol_version: Mapped[str] = mapped_column(String(16))
+    tenant: Mapped[str] = mapped_column(String(200))
+    interval_s: Mapped[int]
+    health: Mapped[Health] = mapped_column(by_value(Health))
+    last_error: Mapped[str] = mapped_column(String(500))
+    last_poll_at: Mapped[datetime | None]
+    next_poll_at: Mapped[datetime]
+    failures: Mapped[int]
+    breaker: Mapped[Breaker] = mapped_column(by_value(Breaker))
+    breaker_until: Mapped[datetime | None]
+    credential: Mapped[bytes | None]  # encrypted, bound to the agent's id
+    pinned_keys: Mapped[list[str]]  # public keys, JWK
+    etag: Mapped[str] = mapped_column(String(200))
+    card_version: Mapped[int]
+
+
+class AgentCard(Base):
+    """The versions of a remote agent's own card, verbatim."""
+
+    __tablename__ = "agent_card"
+
+    agent_id: Mapped[str] = mapped_column(ForeignKey("agent.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64))
+    body: Mapped[bytes]
+    signature: Mapped[SignatureState] = mapped_column(by_value(SignatureState))
+    signature_key: Mapped[str] = mapped_column(String(200))
+    fetched_at: Mapped[datetime]
 
 
 class ApiKey(Base):

@@ -23,6 +23,7 @@ from memroos_contracts.registry import (
     AgentSkill,
     AgentState,
     AgentView,
+    Capabilities,
     KeyView,
     Liveness,
     PeerView,
@@ -37,6 +38,7 @@ _ANY = "*"
 _DEFAULT_PAGE = 50
 
 _decode_skills = msgspec.json.Decoder(tuple[AgentSkill, ...]).decode
+_decode_capabilities = msgspec.json.Decoder(Capabilities).decode
 _decode_labels = msgspec.json.Decoder(dict[str, str]).decode
 
 _AGENT = select(
@@ -53,6 +55,7 @@ _AGENT = select(
     Agent.endpoint_url,
     Agent.max_concurrency,
     Agent.labels,
+    Agent.capabilities,
     Agent.created_at,
     Agent.updated_at,
     Agent.created_by,
@@ -233,7 +236,7 @@ def _agents(tx: Read, query: Select[Any]) -> list[AgentView]:
 def _view(row: Any, now: datetime) -> AgentView:
     """Return the view of a driver's row, in the order of `_AGENT`."""
     (id_, workspace, name, title, description, kind, state, reason, version, skills, url, most, labels,
-     created, updated, by, seen, interval_s, status, load) = row  # fmt: skip
+     capabilities, created, updated, by, seen, interval_s, status, load) = row  # fmt: skip
     kind = AgentKind(kind)
     seen_at = None if seen is None else from_micros(seen)
     return AgentView(
@@ -257,6 +260,7 @@ def _view(row: Any, now: datetime) -> AgentView:
         created_at=from_micros(created),
         updated_at=from_micros(updated),
         created_by=by,
+        capabilities=_decode_capabilities(capabilities),
     )
 
 

@@ -139,6 +139,7 @@ def _create(  # noqa: PLR0913, PLR0917 - what send_message has found out
         status_at=tx.now,
         deadline_at=tx.now + DEFAULT_DEADLINE,
         status_message=why,
+        accepted_generation=0 if agent.kind is AgentKind.A2A else 2,
     )
     task = log.create(tx, task, [log.said(message), log.moved(state, why)])
     delivery.deliver(tx, task, 1, agent.kind, held=decision.held)

@@ -117,6 +117,10 @@ def create(tx: Tx, task: TaskView, entries: list[Entry]) -> TaskView:
         created_at=to_micros(task.created_at),
         status_at=to_micros(task.status_at),
         deadline_at=None if task.deadline_at is None else to_micros(task.deadline_at),
+        accepted_generation=task.accepted_generation,
+        message_only=int(task.message_only),
+        traceparent=task.traceparent,
+        via=_encode(task.via).decode(),
     )
     tx.execute(_COUNT_UP, **_counted(task, task.state))
     events, size_bytes = _append(tx, task, 0, entries)

@@ -188,6 +188,7 @@ def _add(tx: Tx, agent_id: AgentId, new: NewAgent) -> Agent:
         endpoint_url=new.endpoint_url,
         max_concurrency=new.max_concurrency,
         labels=dict(new.labels),
+        capabilities=msgspec.to_builtins(new.capabilities),
         created_at=tx.now,
         updated_at=tx.now,
         created_by=tx.actor.principal,
