@@ -212,7 +212,9 @@ class Guard:
             self._judge(target, address)
         return addresses[:MOST_ADDRESSES]
 
-    def client(self, *, max_bytes: float | None = None, timeout_s: float | None = None) -> httpx.AsyncClient:
+    def client(
+        self, *, max_bytes: float | None = None, timeout_s: float | None = None, connections: int = 100
+    ) -> httpx.AsyncClient:
         """Return a client whose every request passes this guard; use it in `async with`.
 
         Its requests raise `AddressRefused`, `NameUnresolved` and `ReplyRefused` beside httpx's own errors.
@@ -221,6 +223,7 @@ class Guard:
             max_bytes: largest answer; the guard's when left out, `math.inf` for an endless stream.
             timeout_s: time for a whole request; the guard's when left out, `math.inf` for an endless stream. Connecting
                 and silence stay bounded by the guard's time either way.
+            connections: how many may be open at a time; a request beyond them waits for one.
         """
         limits = _Limits(
             max_bytes=self._max_bytes if max_bytes is None else max_bytes,
@@ -228,7 +231,7 @@ class Guard:
         )
         no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=()))
         return httpx.AsyncClient(
-            transport=_PinningTransport(self, self._tls, limits),
+            transport=_PinningTransport(self, self._tls, limits, connections),
             timeout=httpx.Timeout(self._timeout_s, connect=min(5.0, self._timeout_s)),
             trust_env=False,
             follow_redirects=False,
@@ -270,11 +273,12 @@ class _PinningTransport(httpx.AsyncBaseTransport):
     certificate was checked for one name must not serve another one at the same address.
     """
 
-    def __init__(self, guard: Guard, tls: ssl.SSLContext, limits: _Limits) -> None:
+    def __init__(self, guard: Guard, tls: ssl.SSLContext, limits: _Limits, connections: int) -> None:
         self._guard = guard
         self._tls = tls
         self._limits = limits
-        self._plain = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
+        self._pool = httpx.Limits(max_connections=connections, max_keepalive_connections=20)
+        self._plain = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=self._pool)
         self._once = httpx.AsyncHTTPTransport(
             verify=tls, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
         )
@@ -319,7 +323,9 @@ class _PinningTransport(httpx.AsyncBaseTransport):
         if target.scheme == "http":
             return self._plain
         if target.host not in self._by_host and len(self._by_host) < MOST_TLS_HOSTS:
-            self._by_host[target.host] = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False)
+            self._by_host[target.host] = httpx.AsyncHTTPTransport(
+                verify=self._tls, trust_env=False, limits=self._pool
+            )
         return self._by_host.get(target.host, self._once)
 
     def _inspect(self, target: Target, response: httpx.Response) -> None:
