@@ -2,21 +2,22 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NewType
 
 import msgspec
 from msgspec import Meta
 
 from memroos_contracts.identity import TaskId, WorkspaceId
 
-PushConfigId = Annotated[str, Meta(max_length=200)]
+PushId = NewType("PushId", str)
+ConfigId = Annotated[str, Meta(max_length=200)]
 
 
 class PushState(StrEnum):
     """Whether notifications of a task still go to an address."""
 
     ACTIVE = "active"
-    STOPPED = "stopped"  # it failed too often; `replay` starts it again
+    STOPPED = "stopped"  # it failed too often, or the receiver is gone; a replay starts it again
     DONE = "done"  # the task has ended and everything was delivered
 
 
@@ -24,19 +25,29 @@ class NewPushConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where and how to notify somebody about a task."""
 
     url: Annotated[str, Meta(min_length=1, max_length=2000)]
-    id: PushConfigId = ""
-    """The caller's; made when left out. Creating one with an id that the task has replaces it."""
+    id: ConfigId = ""
+    """Yours; made when left out. Creating one with an id that you have used for this task replaces it."""
     token: Annotated[str, Meta(max_length=4096)] = ""
-    """Sent back as `X-A2A-Notification-Token`."""
+    """Sent back as `X-A2A-Notification-Token`; kept encrypted."""
     scheme: Annotated[str, Meta(max_length=64)] = ""
     credentials: Annotated[str, Meta(max_length=4096)] = ""
     """With `scheme`, the `Authorization` header of each notification; kept encrypted."""
 
 
+class PushReplay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From where to send again."""
+
+    after_generation: Annotated[int, Meta(ge=0, le=2**31)] | None = None
+    """What came after this generation is sent again; 0 is everything, beginning with the task itself. Left out: go on
+    where it stopped."""
+
+
 class PushConfigView(msgspec.Struct, frozen=True):
     """Where a task's notifications go, and how far they have got."""
 
-    id: str
+    id: PushId
+    config_id: str
+    """What its maker calls it, and A2A too; one of its kind among its owner's for this task."""
     task_id: TaskId
     workspace_id: WorkspaceId
     owner: str
@@ -44,6 +55,8 @@ class PushConfigView(msgspec.Struct, frozen=True):
     has_token: bool
     scheme: str
     has_credentials: bool
+    version: str
+    """The A2A version in which notifications are written."""
     state: PushState
     delivered_generation: int
     """Everything up to here has been taken by the other side."""
@@ -64,4 +77,6 @@ class PushTryView(msgspec.Struct, frozen=True):
     generation: int
     at: datetime
     status: int | None
+    """The HTTP status that came back, None where no answer came."""
     error: str
+    """Why it does not count; empty where it was taken."""

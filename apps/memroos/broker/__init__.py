@@ -27,6 +27,7 @@ from memroos.broker.queries import (
     list_states,
     list_tasks,
     see_task,
+    sees_only_its_own,
 )
 from memroos.broker.rules import is_final, text_of, waits_for_caller
 from memroos.broker.service import (
@@ -89,6 +90,7 @@ __all__ = [
     "read_task",
     "report_progress",
     "see_task",
+    "sees_only_its_own",
     "send_message",
     "sweep",
     "sweep_step",

@@ -8,6 +8,7 @@ from memroos.bus import models as _bus  # noqa: F401
 from memroos.events import models as _events  # noqa: F401
 from memroos.governance import models as _governance  # noqa: F401
 from memroos.memory import models as _memory  # noqa: F401
+from memroos.push import models as _push  # noqa: F401
 from memroos.registry import models as _registry  # noqa: F401
 from memroos_kit.db import Base
 from memroos_kit.db import once as _once  # noqa: F401

@@ -64,6 +64,7 @@ CASES = {
     "agents-follow-their-tasks": Case(Effect.ALLOW, AGENT, "task.read", MINE),
     "agents-may-list-their-tasks": Case(Effect.ALLOW, AGENT, "task.list"),
     "agents-may-cancel-what-they-asked-for": Case(Effect.ALLOW, AGENT, "task.cancel", MINE),
+    "agents-are-notified-of-what-they-asked-for": Case(Effect.ALLOW, AGENT, "push.create", MINE),
     "agents-work-on-what-is-addressed-to-them": Case(Effect.ALLOW, AGENT, "task.work", FOR_ME),
     "agents-use-their-inbox": Case(Effect.ALLOW, AGENT, "inbox.receive", FOR_ME),
     "agents-follow-what-they-sent": Case(Effect.ALLOW, AGENT, "inbox.read", MINE),
@@ -72,6 +73,9 @@ CASES = {
     "agents-may-follow-events": Case(Effect.ALLOW, AGENT, "event.read"),
     "the-kernel-does-the-systems-work": Case(Effect.ALLOW, KERNEL, "inbox.requeue"),
     "services-do-their-part": Case(Effect.ALLOW, MEMORY, "memory.read"),
+    "services-are-notified-of-what-they-asked-for": Case(
+        Effect.ALLOW, MEMORY, "push.replay", Asset("push", "p", owner=MEMORY.principal)
+    ),
     "services-follow-their-decisions": Case(
         Effect.ALLOW, MEMORY, "decision.read", Asset("decision", "d", owner=MEMORY.principal)
     ),
@@ -84,6 +88,9 @@ CASES = {
     # The first rule alone would let an agent read it; see the policy set below.
     "restricted-content-is-passed-on-by-a-person": Case(
         Effect.HOLD, AGENT, "task.send", Asset("agent", "a", agent=OTHER_AGENT.id, label=RESTRICTED)
+    ),
+    "restricted-content-leaves-by-no-webhook": Case(
+        Effect.DENY, AGENT, "push.create", Asset("push", "p", owner=AGENT.principal, label=SECRET)
     ),
     "reading-tools-may-be-used": Case(Effect.ALLOW, AGENT, "file.read"),
     "outside-effects-wait-for-a-person": Case(Effect.HOLD, AGENT, "file.write"),
@@ -146,17 +153,20 @@ SERVICE_ANY = {
     "task.work", "inbox.send", "inbox.receive", "inbox.settle", "inbox.read", "memory.write", "memory.read",
     "memory.recall",
 }  # fmt: skip
+PUSH = {"push.create", "push.read", "push.delete", "push.replay"}
 KERNEL_VERBS = [action for action in Action if action is not Action.TOOL_USE]
 MATRIX: dict[str, tuple[Actor, Asset, set[str], set[str]]] = {
     "operator": (OPERATOR, FOREIGN, {a.value for a in KERNEL_VERBS}, set()),
     "auditor": (
         AUDITOR,
         FOREIGN,
-        PEOPLE | {"audit.read", "decision.read", "approval.read", "policy.read", "key.read", "task.read", "inbox.read"},
+        PEOPLE
+        | {"audit.read", "decision.read", "approval.read", "policy.read", "key.read", "task.read", "inbox.read"}
+        | {"push.read"},
         set(),
     ),
     "viewer": (VIEWER, FOREIGN, PEOPLE, {"task.read", "inbox.read", "approval.read"}),
-    "agent, own": (AGENT, MINE, AGENT_BOTH | {"task.cancel"}, set()),
+    "agent, own": (AGENT, MINE, AGENT_BOTH | {"task.cancel"} | PUSH, set()),
     "agent, addressed": (
         AGENT,
         FOR_ME,
