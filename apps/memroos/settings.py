@@ -11,6 +11,7 @@ from memroos_kit import outbound
 from memroos_kit.settings import Secret
 
 OPERATOR_KEY_FILE = "operator.key"
+SECRETS_KEY_FILE = "secrets.key"
 SHORTEST_OPERATOR_KEY = 32
 
 AtLeastOne = Annotated[int, Meta(ge=1)]
@@ -212,6 +213,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def operator_key_path(self) -> Path:
         """The file that holds the operator's key, or will after the first start."""
         return self.operator_api_key_file or self.data_dir / OPERATOR_KEY_FILE
+
+    @property
+    def secrets_key_path(self) -> Path:
+        """The file with the key that encrypts credentials, or will be after the first start."""
+        return self.secrets_key_file or self.data_dir / SECRETS_KEY_FILE
 
     @property
     def base_url(self) -> str:

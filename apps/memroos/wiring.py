@@ -29,12 +29,14 @@ from memroos_contracts.errors import MemroosError
 from memroos_contracts.governance import Action
 from memroos_contracts.identity import service_actor
 from memroos_contracts.registry import AgentKind, AgentSkill, AgentState, NewAgent
-from memroos_kit import lock, log, server
+from memroos_kit import lock, log, outbound, server
 from memroos_kit.clock import Clock, SystemClock
 from memroos_kit.db import Database
 from memroos_kit.db.migrate import migrate
 from memroos_kit.db.once import forget_old
+from memroos_kit.keyset import KeySet
 from memroos_kit.limits import RateLimiter, StreamSlots
+from memroos_kit.sealing import Sealer
 from memroos_kit.service import Health, ServiceApp, create_app
 from memroos_kit.stopping import Stopping
 
@@ -77,6 +79,13 @@ class Kernel:
 
         self.notifier = events.Notifier(queue_size=settings.stream_queue)
         self.keyring = registry.Keyring()
+        self.sealer = Sealer.ensure(settings.secrets_key_path)
+        self.guard = outbound.Guard(
+            allow=settings.outbound_allow,
+            max_bytes=settings.outbound_max_bytes,
+            timeout_s=settings.outbound_timeout_s,
+        )
+        self.keyset = KeySet.ensure(settings.data_dir, now=self.started_at)
         self.tails = broker.Tails()
         self.ledger = audit.Ledger(
             audit.ensure_signer(settings.data_dir), seal_every=settings.seal_every, witness=settings.witness_file

@@ -282,7 +282,7 @@ class RemoteAgentView(msgspec.Struct, frozen=True):
 
 
 class CardVersionView(msgspec.Struct, frozen=True):
-    """One version of a remote agent's own card, as it was fetched."""
+    """One version of a remote agent's own card; its body has an address of its own."""
 
     version: int
     digest: str
@@ -290,8 +290,6 @@ class CardVersionView(msgspec.Struct, frozen=True):
     signature: SignatureState
     signature_key: str
     fetched_at: datetime
-    body: str
-    """Verbatim."""
 
 
 # -- keys ------------------------------------------------------------------------------------------------------------

@@ -5,12 +5,15 @@ The keyring holds all valid keys in memory; it is one of the database's journals
 its revocation is acknowledged.
 """
 
+from memroos.registry.client import headers_of
 from memroos.registry.errors import (
     AgentCannotMove,
     AgentChanged,
     AgentKeyNeeded,
     AgentNameTaken,
     AgentRetired,
+    CardRefused,
+    CardUnavailable,
     KeyNotActive,
     LastOperatorKey,
     OperatorKeyRevoked,
@@ -20,14 +23,20 @@ from memroos.registry.errors import (
 )
 from memroos.registry.keyring import Keyring, read_or_create_operator_key
 from memroos.registry.queries import (
+    Remote,
     find_agent,
     find_agents,
     get_agent,
+    get_remote,
     list_agents,
+    list_card_versions,
     list_keys,
     list_peers,
+    list_remote_agents,
     list_workspaces,
     read_agent,
+    read_card,
+    read_remote_agent,
     whoami,
 )
 from memroos.registry.rules import RegistryEvent, is_admitted, scope_allows
@@ -41,6 +50,7 @@ from memroos.registry.service import (
     ensure_operator_key,
     quarantine_agent,
     record_heartbeat,
+    report_remote,
     retire_agent,
     revoke_key,
     rotate_key,
@@ -53,15 +63,16 @@ from memroos_contracts.registry import AgentKind, AgentState, Liveness
 __all__ = [
     # for every slice above
     "get_agent", "find_agent", "find_agents", "scope_allows", "is_admitted", "AgentKind", "AgentState", "Liveness",
-    "RegistryEvent",
+    "RegistryEvent", "Remote", "get_remote", "headers_of", "report_remote",
     # for the doors
-    "list_workspaces", "create_workspace", "workspace_without_secret",
-    "read_agent", "list_agents", "list_peers", "create_agent", "update_agent", "activate_agent", "quarantine_agent",
-    "retire_agent", "record_heartbeat",
-    "list_keys", "create_key", "rotate_key", "revoke_key", "without_secret", "whoami",
+    "list_workspaces", "create_workspace", "workspace_without_secret", "read_agent", "list_agents", "list_peers",
+    "create_agent", "update_agent", "activate_agent", "quarantine_agent", "retire_agent", "record_heartbeat",
+    "list_remote_agents", "read_remote_agent", "list_card_versions", "read_card", "list_keys", "create_key",
+    "rotate_key", "revoke_key", "without_secret", "whoami",
     # for the start of the kernel
     "Keyring", "read_or_create_operator_key", "ensure_default_workspace", "ensure_operator_key", "ensure_local_agent",
     # errors
-    "AgentCannotMove", "AgentChanged", "AgentKeyNeeded", "AgentNameTaken", "AgentRetired", "KeyNotActive",
-    "LastOperatorKey", "OperatorKeyRevoked", "ScopeTooWide", "WeakKey", "WorkspaceNameTaken",
+    "AgentCannotMove", "AgentChanged", "AgentKeyNeeded", "AgentNameTaken", "AgentRetired", "CardRefused",
+    "CardUnavailable", "KeyNotActive", "LastOperatorKey", "OperatorKeyRevoked", "ScopeTooWide", "WeakKey",
+    "WorkspaceNameTaken",
 ]  # fmt: skip

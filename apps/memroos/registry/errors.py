@@ -3,6 +3,30 @@
 from memroos_contracts.errors import ErrorKind, MemroosError
 
 
+class CardRefused(MemroosError):
+    """The agent's card cannot be taken.
+
+    The detail says what is wrong with it. Let the agent's owner repair the card, or name another address.
+
+    Facts:
+        url: where the card is.
+    """
+
+    kind = ErrorKind.INVALID
+
+
+class CardUnavailable(MemroosError):
+    """The agent's card cannot be fetched.
+
+    Nothing happened. Look whether the agent runs and the address is right, then repeat.
+
+    Facts:
+        url: where the card was looked for.
+    """
+
+    kind = ErrorKind.UNAVAILABLE
+
+
 class WorkspaceNameTaken(MemroosError):
     """A workspace of this name exists already.
 

@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, Float, ForeignKey, Index, LargeBinary, S
 from sqlalchemy.orm import Mapped, mapped_column
 
 from memroos_contracts.identity import Role
-from memroos_contracts.registry import AgentKind, AgentState, Breaker, Health, Liveness, SignatureState
+from memroos_contracts.registry import AgentKind, AgentState, Health, Liveness, SignatureState
 from memroos_kit.db import Base, JsonText, append_only, by_value
 
 DDL: tuple[str, ...] = append_only("agent_card")
@@ -86,10 +86,12 @@ class RemoteAgent(Base):
     last_error: Mapped[str] = mapped_column(String(500))
     last_poll_at: Mapped[datetime | None]
     next_poll_at: Mapped[datetime]
-    failures: Mapped[int]
-    breaker: Mapped[Breaker] = mapped_column(by_value(Breaker))
-    breaker_until: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]  # when a look last found it well
+    failures: Mapped[int]  # looks in a row
+    call_failures: Mapped[int]  # calls in a row
+    breaker_until: Mapped[datetime | None]  # no calls before then; after it one try decides; None: calls go through
     credential: Mapped[bytes | None]  # encrypted, bound to the agent's id
+    credential_origin: Mapped[str] = mapped_column(String(300))  # the only place it is shown; empty: the next card says
     pinned_keys: Mapped[list[str]]  # public keys, JWK
     etag: Mapped[str] = mapped_column(String(200))
     card_version: Mapped[int]

@@ -33,16 +33,20 @@ def create_agent(tx: Tx, new: NewAgent) -> AgentView:
         InvalidRequest: the parts do not fit together.
         AgentNameTaken: the workspace has, or had, an agent of this name.
     """
+    return register(tx, new, rules.problems_of_new(new))
+
+
+def register(tx: Tx, new: NewAgent, problems: dict[str, str]) -> AgentView:
+    """Register an agent as `create_agent` says, where what is wrong with it is known already, by field."""
     agent_id = AgentId(tx.new_id("agt"))
     tx.authorize(Action.AGENT_CREATE, queries.agent_asset(agent_id))
-    problems = rules.problems_of_new(new)
     if problems:
         raise InvalidRequest(fields=problems)
     if queries.find_agent(tx, new.name) is not None:
         raise AgentNameTaken(name=new.name)
 
     agent = _add(tx, agent_id, new)
-    _announce(tx, agent, RegistryEvent.AGENT_CREATED, name=new.name, kind=new.kind)
+    announce(tx, agent, RegistryEvent.AGENT_CREATED, name=new.name, kind=new.kind)
     if new.state is AgentState.ACTIVE:
         return _move(tx, agent, AgentState.ACTIVE, reason="")
     return queries.get_agent(tx, agent_id)
@@ -65,15 +69,15 @@ def ensure_local_agent(tx: Tx, new: NewAgent) -> AgentView:
     if known is None:
         agent = _add(tx, AgentId(tx.new_id("agt")), new)
         agent.state = AgentState.ACTIVE
-        _announce(tx, agent, RegistryEvent.AGENT_CREATED, name=new.name, kind=new.kind)
-        _announce(tx, agent, RegistryEvent.AGENT_ACTIVATED, reason="")
+        announce(tx, agent, RegistryEvent.AGENT_CREATED, name=new.name, kind=new.kind)
+        announce(tx, agent, RegistryEvent.AGENT_ACTIVATED, reason="")
     elif known.kind is not AgentKind.LOCAL:
         raise AgentNameTaken(name=new.name)
     elif known.skills != new.skills:
         agent = queries.load_agent(tx, known.id)
-        _write_skills(tx, agent, new.skills)
-        _touch(tx, agent)
-        _announce(tx, agent, RegistryEvent.AGENT_UPDATED, fields=["skills"])
+        write_skills(tx, agent, new.skills)
+        touch(tx, agent)
+        announce(tx, agent, RegistryEvent.AGENT_UPDATED, fields=["skills"])
     return _view(tx, new.name)
 
 
@@ -100,18 +104,21 @@ def update_agent(tx: Tx, agent: str, change: AgentChange, *, version: int | None
     wanted: dict[str, Any] = {
         name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET
     }
+    given = set(wanted)
     skills = wanted.pop("skills", None)
     stated = _skills(row) if skills is None else skills
     problems = rules.problems_of_profile(row.kind, stated, wanted.get("endpoint_url", row.endpoint_url))
+    if queries.find_remote_row(tx, row.id) is not None:
+        problems = {name: "its own card says so" for name in ("skills", "endpoint_url") if name in given}
     if problems:
         raise InvalidRequest(fields=problems)
 
     for name, value in wanted.items():
         setattr(row, name, value)
     if skills is not None:
-        _write_skills(tx, row, skills)
-    _touch(tx, row)
-    _announce(
+        write_skills(tx, row, skills)
+    touch(tx, row)
+    announce(
         tx, row, RegistryEvent.AGENT_UPDATED, fields=sorted([*wanted, *(["skills"] if skills is not None else [])])
     )
     return _view(tx, row.id)
@@ -162,14 +169,15 @@ def _move(tx: Tx, agent: Agent, wanted: AgentState, *, reason: str) -> AgentView
         raise AgentCannotMove(agent=agent.id, state=agent.state, wanted=wanted)
 
     before, agent.state, agent.state_reason = agent.state, wanted, reason
-    _touch(tx, agent)
+    touch(tx, agent)
     keyring.announce(tx, keyring.AgentMoved(AgentId(agent.id), wanted))
-    _announce(tx, agent, event, reason=reason, before=before)
+    announce(tx, agent, event, reason=reason, before=before)
     if wanted is AgentState.QUARANTINED:
         keys.suspend_keys(tx, agent.id)
     elif wanted is AgentState.RETIRED:
         keys.revoke_keys(tx, agent.id, reason="the agent is retired")
         heartbeats.forget(tx, agent.id)
+        _forget_credential(tx, agent.id)
     return _view(tx, agent.id)
 
 
@@ -195,11 +203,18 @@ def _add(tx: Tx, agent_id: AgentId, new: NewAgent) -> Agent:
     )
     tx.session.add(agent)
     tx.session.flush()  # its index rows refer to it
-    _write_skills(tx, agent, new.skills)
+    write_skills(tx, agent, new.skills)
     return agent
 
 
-def _write_skills(tx: Tx, agent: Agent, skills: Sequence[AgentSkill]) -> None:
+def _forget_credential(tx: Tx, agent_id: str) -> None:
+    """Forget what was shown to a remote agent: there is no contact with it any more."""
+    row = queries.find_remote_row(tx, agent_id)
+    if row is not None:
+        row.credential = None
+
+
+def write_skills(tx: Tx, agent: Agent, skills: Sequence[AgentSkill]) -> None:
     """Write the skills and the index over them."""
     agent.skills = msgspec.to_builtins(skills)
     tx.session.execute(delete(AgentSkillTag).where(AgentSkillTag.agent_id == agent.id))
@@ -214,7 +229,8 @@ def _skills(agent: Agent) -> tuple[AgentSkill, ...]:
     return msgspec.convert(agent.skills, tuple[AgentSkill, ...])
 
 
-def _touch(tx: Tx, agent: Agent) -> None:
+def touch(tx: Tx, agent: Agent) -> None:
+    """Count a change."""
     agent.version += 1
     agent.updated_at = tx.now
 
@@ -224,7 +240,7 @@ def _view(tx: Tx, agent: str) -> AgentView:
     return queries.get_agent(tx, agent)
 
 
-def _announce(tx: Tx, agent: Agent, event: RegistryEvent, **facts: Any) -> None:
+def announce(tx: Tx, agent: Agent, event: RegistryEvent, **facts: Any) -> None:
     """Tell the ledger and the event log, in the same transaction as the change."""
     audit.record(tx, event, queries.agent_asset(agent.id), **facts)
     data = {"agent": agent.id, "name": agent.name, "state": agent.state, "version": agent.version, **facts}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memroos.registry import rules
+from memroos.registry.rules import agents as rules
 from memroos_contracts.governance import Action
 from memroos_contracts.identity import DEFAULT_WORKSPACE, AgentId, KeyId, Role, WorkspaceId
 from memroos_contracts.registry import (

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 import zlib
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -24,6 +25,9 @@ class RegistryEvent(StrEnum):
     AGENT_RETIRED = "agent.retired"
     AGENT_LIVE = "agent.live"
     AGENT_SILENT = "agent.silent"
+    AGENT_CARD_CHANGED = "agent.card_changed"
+    AGENT_CARD_REFUSED = "agent.card_refused"
+    AGENT_BREAKER_MOVED = "agent.breaker_moved"
     KEY_CREATED = "key.created"
     KEY_ROTATED = "key.rotated"
     KEY_SUSPENDED = "key.suspended"
@@ -66,6 +70,12 @@ def is_admitted(state: AgentState) -> bool:
 def is_name(name: str) -> bool:
     """Say whether this can name an agent or a workspace: it stands in addresses, and never looks like an id."""
     return _NAME.fullmatch(name) is not None
+
+
+def name_from(title: str) -> str:
+    """Return a name that can be read out of a title; empty where there are neither letters nor digits in it."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64].rstrip("-")
 
 
 def can_see_workspaces(home: WorkspaceId) -> bool:

@@ -1,4 +1,4 @@
-"""Reads: workspaces, agents, peers, keys.
+"""Reads about workspaces, agents, peers and keys.
 
 Reads for the slices above (`get_agent`, `find_agents`) leave the decision to the verb that calls them; reads for the
 doors (`read_agent`, `list_...`) ask policy themselves. What is not in the actor's workspace does not exist.
@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, bindparam, or_, select
 
 from memroos.registry import rules
-from memroos.registry.models import Agent, AgentSkillTag, ApiKey, Heartbeat, Workspace
+from memroos.registry.models import Agent, AgentSkillTag, ApiKey, Heartbeat, RemoteAgent, Workspace
 from memroos_contracts.errors import NotFound
 from memroos_contracts.governance import Action, Asset
 from memroos_contracts.identity import AgentId, KeyId, Role, WorkspaceId
@@ -24,6 +24,7 @@ from memroos_contracts.registry import (
     AgentState,
     AgentView,
     Capabilities,
+    Health,
     KeyView,
     Liveness,
     PeerView,
@@ -41,29 +42,35 @@ _decode_skills = msgspec.json.Decoder(tuple[AgentSkill, ...]).decode
 _decode_capabilities = msgspec.json.Decoder(Capabilities).decode
 _decode_labels = msgspec.json.Decoder(dict[str, str]).decode
 
-_AGENT = select(
-    Agent.id,
-    Agent.workspace_id,
-    Agent.name,
-    Agent.title,
-    Agent.description,
-    Agent.kind,
-    Agent.state,
-    Agent.state_reason,
-    Agent.version,
-    Agent.skills,
-    Agent.endpoint_url,
-    Agent.max_concurrency,
-    Agent.labels,
-    Agent.capabilities,
-    Agent.created_at,
-    Agent.updated_at,
-    Agent.created_by,
-    Heartbeat.last_seen_at,
-    Heartbeat.interval_s,
-    Heartbeat.status,
-    Heartbeat.load,
-).outerjoin(Heartbeat, Heartbeat.agent_id == Agent.id)
+_AGENT = (
+    select(
+        Agent.id,
+        Agent.workspace_id,
+        Agent.name,
+        Agent.title,
+        Agent.description,
+        Agent.kind,
+        Agent.state,
+        Agent.state_reason,
+        Agent.version,
+        Agent.skills,
+        Agent.endpoint_url,
+        Agent.max_concurrency,
+        Agent.labels,
+        Agent.capabilities,
+        Agent.created_at,
+        Agent.updated_at,
+        Agent.created_by,
+        Heartbeat.last_seen_at,
+        Heartbeat.interval_s,
+        Heartbeat.status,
+        Heartbeat.load,
+        RemoteAgent.health,
+        RemoteAgent.seen_at,
+    )
+    .outerjoin(Heartbeat, Heartbeat.agent_id == Agent.id)
+    .outerjoin(RemoteAgent, RemoteAgent.agent_id == Agent.id)
+)
 
 _here = Agent.workspace_id == bindparam("workspace")
 _active = _AGENT.where(_here, Agent.state == bindparam("state")).order_by(Agent.id)
@@ -236,9 +243,15 @@ def _agents(tx: Read, query: Select[Any]) -> list[AgentView]:
 def _view(row: Any, now: datetime) -> AgentView:
     """Return the view of a driver's row, in the order of `_AGENT`."""
     (id_, workspace, name, title, description, kind, state, reason, version, skills, url, most, labels,
-     capabilities, created, updated, by, seen, interval_s, status, load) = row  # fmt: skip
+     capabilities, created, updated, by, seen, interval_s, status, load, health, found_well) = row  # fmt: skip
     kind = AgentKind(kind)
+    if health is not None:  # its card is looked at; what it says of itself does not count
+        seen = found_well
     seen_at = None if seen is None else from_micros(seen)
+    if health is not None:
+        liveness = rules.liveness_of(Health(health))
+    else:
+        liveness = rules.decide_liveness(kind, seen_at, interval_s or 0, now)
     return AgentView(
         id=id_,
         workspace_id=workspace,
@@ -253,7 +266,7 @@ def _view(row: Any, now: datetime) -> AgentView:
         endpoint_url=url,
         max_concurrency=most,
         labels=_decode_labels(labels),
-        liveness=rules.decide_liveness(kind, seen_at, interval_s or 0, now),
+        liveness=liveness,
         last_seen_at=seen_at,
         status=status or "",
         load=load or 0.0,

@@ -1,0 +1,50 @@
+"""Decisions of the registry, pure: `agents` and keys, `remote` agents."""
+
+from memroos.registry.rules.agents import (
+    RegistryEvent,
+    actor_id,
+    are_within,
+    can_move,
+    can_see_workspaces,
+    compose_key,
+    decide_key_state,
+    decide_liveness,
+    digest,
+    earliest,
+    find_weakness,
+    is_admitted,
+    is_name,
+    is_plausible,
+    name_from,
+    offers,
+    problems_of_new,
+    problems_of_new_key,
+    problems_of_profile,
+    problems_of_scopes,
+    read_key,
+    scope_allows,
+    silent_at,
+)
+from memroos.registry.rules.remote import (
+    BREAKER_AFTER,
+    CARDS_PER_DAY,
+    Card,
+    Interface,
+    Look,
+    Reading,
+    Verdict,
+    decide_breaker,
+    liveness_of,
+    origin,
+    pause_after,
+    shown,
+    until_next_look,
+)
+
+__all__ = [
+    "BREAKER_AFTER", "CARDS_PER_DAY", "Card", "Interface", "Look", "Reading", "RegistryEvent", "Verdict", "actor_id",
+    "are_within", "can_move", "can_see_workspaces", "compose_key", "decide_breaker", "decide_key_state",
+    "decide_liveness", "digest", "earliest", "find_weakness", "is_admitted", "is_name", "is_plausible", "liveness_of",
+    "name_from", "offers", "origin", "pause_after", "problems_of_new", "problems_of_new_key", "problems_of_profile",
+    "problems_of_scopes", "read_key", "scope_allows", "shown", "silent_at", "until_next_look",
+]  # fmt: skip

@@ -1,0 +1,134 @@
+"""Decisions about remote agents, pure: what a look at a card means, when to look again, whether calls are tried."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from memroos_contracts.registry import AgentSkill, Breaker, Health, Liveness, SignatureState
+
+BREAKER_AFTER = 3
+"""Failures in a row, of looks or of calls, after which calls are not tried for a while: one may be an accident."""
+
+FIRST_PAUSE_S = 10
+LONGEST_PAUSE_S = 300
+FIRST_RECHECK_S = 5
+"""After a failed look the next one comes soon, so that a restart is noticed before the usual interval is over."""
+
+CARDS_PER_DAY = 100
+"""Versions of one agent's card that are kept per day: they are never deleted, so a card that changes all the time must
+not fill the disk."""
+
+LONGEST_ERROR = 500
+SHOWN_KINDS = re.compile(r"[^\x20-\x7e\u00a0-\u024f]")
+
+
+class Interface(msgspec.Struct, frozen=True):
+    """One way to reach an agent."""
+
+    url: str
+    binding: Literal["JSONRPC", "HTTP+JSON", "GRPC"]
+    version: Literal["1.0", "0.3"]
+    tenant: str = ""
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What a card says, cleaned and within our limits."""
+
+    title: str
+    description: str
+    version: str
+    """The card's own word for its version."""
+    skills: tuple[AgentSkill, ...]
+    interface: Interface
+    """The agent's preferred one among those that can be used from here."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What is known of a card's signature, and whether the card may be taken."""
+
+    state: SignatureState
+    key_id: str = ""
+    key: str = ""
+    """The public key it was verified with (JWK, as JSON text)."""
+    refusal: str = ""
+    """Why the card is not taken; empty where it is."""
+
+
+class Card(msgspec.Struct, frozen=True):
+    """A card as it was fetched, and what it means."""
+
+    body: bytes
+    digest: str
+    """SHA-256 of the body, hex."""
+    reading: Reading
+    verdict: Verdict
+    etag: str = ""
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What came of one look at an agent's card; without card and error it is what it was."""
+
+    card_url: str
+    """Where it was looked for."""
+    pinned_keys: tuple[str, ...] = ()
+    """The keys it was judged by."""
+    card: Card | None = None
+    error: str = ""
+
+
+# -- when to look again -----------------------------------------------------------------------------------------------
+
+
+def until_next_look(interval_s: int, failures: int, chance: float) -> timedelta:
+    """Return how long to wait before the next look at a card.
+
+    Args:
+        interval_s: the agent's interval.
+        failures: looks that failed in a row.
+        chance: a random number between 0 and 1; it spreads the looks by a tenth, so that agents that were registered
+            together, or found unreachable together, are not all looked at in one moment.
+    """
+    wait_s = float(interval_s)
+    if failures:
+        wait_s = min(wait_s, FIRST_RECHECK_S * 2.0 ** min(failures - 1, 20))
+    return timedelta(seconds=wait_s * (0.9 + 0.2 * chance))
+
+
+# -- the breaker ------------------------------------------------------------------------------------------------------
+
+
+def pause_after(failures: int) -> timedelta | None:
+    """Return for how long no calls are tried after this many failures in a row; None where they go on."""
+    if failures < BREAKER_AFTER:
+        return None
+    return timedelta(seconds=min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - BREAKER_AFTER, 20)))
+
+
+def decide_breaker(until: datetime | None, now: datetime) -> Breaker:
+    """Return whether calls are tried: after the pause one try decides."""
+    if until is None:
+        return Breaker.CLOSED
+    return Breaker.OPEN if now < until else Breaker.HALF_OPEN
+
+
+def liveness_of(health: Health) -> Liveness:
+    """Return whether an agent counts as there, by what the last look at its card gave."""
+    return {Health.UNKNOWN: Liveness.UNKNOWN, Health.HEALTHY: Liveness.LIVE, Health.FAILING: Liveness.SILENT}[health]
+
+
+# -- where things are -------------------------------------------------------------------------------------------------
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of an address; the schemeless `host:port` of gRPC counts as TLS-less http."""
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def shown(text: str) -> str:
+    """Return what another side said, short and harmless enough for a log, a page and a terminal."""
+    return SHOWN_KINDS.sub("?", text)[:LONGEST_ERROR]
