@@ -30,6 +30,11 @@ _UPDATE_TASK = Hot(
         approval_id=bindparam("approval"),
     )
 )
+_ACCEPT = Hot(
+    update(Task)
+    .where(Task.id == bindparam("task"))
+    .values(accepted_generation=bindparam("generation"), message_only=bindparam("message_only"))
+)
 _UPDATE_GENERATION = Hot(update(Task).where(Task.id == bindparam("task")).values(generation=bindparam("generation")))
 _count_up = upsert(TaskCount).values(
     workspace_id=bindparam("workspace"),
@@ -66,6 +71,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     artifact: Artifact | None = None
     append: bool = False
     last_chunk: bool = False
+    metadata: dict[str, Any] | None = None
 
 
 def said(message: Message) -> Entry:
@@ -73,14 +79,18 @@ def said(message: Message) -> Entry:
     return Entry(kind=EventKind.MESSAGE, message=message)
 
 
-def moved(state: TaskState, message: Message | None = None) -> Entry:
+def moved(state: TaskState, message: Message | None = None, metadata: dict[str, Any] | None = None) -> Entry:
     """The task goes to a state, perhaps with a word of explanation."""
-    return Entry(kind=EventKind.STATUS, state=state, message=message)
+    return Entry(kind=EventKind.STATUS, state=state, message=message, metadata=metadata)
 
 
-def produced(artifact: Artifact, *, append: bool, last_chunk: bool) -> Entry:
+def produced(
+    artifact: Artifact, *, append: bool, last_chunk: bool, metadata: dict[str, Any] | None = None
+) -> Entry:
     """An artifact, or a piece of one."""
-    return Entry(kind=EventKind.ARTIFACT, artifact=artifact, append=append, last_chunk=last_chunk)
+    return Entry(
+        kind=EventKind.ARTIFACT, artifact=artifact, append=append, last_chunk=last_chunk, metadata=metadata
+    )
 
 
 def kernel_says(tx: Tx, task_id: TaskId, context_id: str, text: str, **metadata: str) -> Message:
@@ -140,6 +150,14 @@ def advance(tx: Tx, task: TaskView, entries: list[Entry]) -> TaskView:
         after = msgspec.structs.replace(task, generation=generation)
     tails.announce(tx, after, events, size_bytes)
     return after
+
+
+def accept(tx: Tx, task: TaskView, *, message_only: bool = False) -> TaskView:
+    """The agent has taken the task, as far as its log reaches now."""
+    tx.execute(_ACCEPT, task=task.id, generation=task.generation, message_only=int(message_only))
+    task = msgspec.structs.replace(task, accepted_generation=task.generation, message_only=message_only)
+    tails.announce(tx, task, [], 0)
+    return task
 
 
 def _move(tx: Tx, task: TaskView, generation: int, last: Entry) -> TaskView:
@@ -202,6 +220,7 @@ def _append(tx: Tx, task: TaskView, generation: int, entries: list[Entry]) -> tu
             artifact=entry.artifact,
             append=entry.append,
             last_chunk=entry.last_chunk,
+            metadata=entry.metadata,
         )
         rows.append(
             {
