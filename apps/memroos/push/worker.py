@@ -27,7 +27,7 @@ from memroos_kit.clock import from_micros
 from memroos_kit.db import Database
 from memroos_kit.stopping import Stopping
 
-AT_ONCE = 96  # fewer than an HTTP client's connections, so that nobody waits for one
+AT_ONCE = 128
 AT_ONCE_PER_OWNER = 32
 AT_ONCE_PER_HOST = 8
 """How many notifications are on their way: slow receivers, and owners of many, delay themselves first."""
