@@ -20,6 +20,7 @@ from memroos.settings import Settings
 from memroos.web import access, deps
 from memroos.web.a2a import OPERATIONS as A2A_OPERATIONS
 from memroos.web.a2a import Cards, create_a2a_app
+from memroos.web.a2a.grpc import GrpcDoor
 from memroos.web.a2a.operations import BrokerHandler
 from memroos.web.front import Front
 from memroos.web.long_poll import LongPoll, LongPolls
@@ -148,6 +149,15 @@ class Kernel:
         )
         a2a = create_a2a_app(handler, Cards(settings.base_url, __version__), self.db)
         limiter = RateLimiter(per_minute=settings.requests_per_minute, burst=settings.request_burst)
+        self.grpc_door = GrpcDoor(
+            handler,
+            self.keyring,
+            limiter,
+            self.clock,
+            host=settings.host,
+            port=settings.grpc_port,
+            body_limit_bytes=settings.body_limit_bytes,
+        )
         app = create_app(
             Health("kernel", __version__),
             route_handlers=CONTROLLERS,
@@ -200,6 +210,9 @@ class Kernel:
                 async with asyncio.TaskGroup() as group:
                     for work in self._workers():
                         group.create_task(work)
+                    if self.settings.grpc:
+                        await self.grpc_door.start()
+                        group.create_task(self._end_grpc())
                     yield
                     self.stopping.set()
         except Exception:
@@ -223,6 +236,11 @@ class Kernel:
             bus.recover_forever(db, stopping),
             self._forget_idempotency(),
         ]
+
+    async def _end_grpc(self) -> None:
+        """Close the gRPC door as the server closes the others: calls get most of the grace, the rest is cut."""
+        await self.stopping.wait()
+        await self.grpc_door.stop(self.settings.shutdown_grace_s * 0.6)
 
     async def _forget_idempotency(self) -> None:
         """Forget old answers to repeated requests, a chunk at a time."""

@@ -36,6 +36,7 @@ class Kernel:
         folder: where its data, its log and its working directory are; everything is made below it.
         settings: more settings by name, such as `{"wait_max_s": "2"}`.
         port: where it listens; a free one when left out, the same after a restart.
+        grpc_port: the same for its gRPC door.
         prefix: a command to run it under, such as a tracer.
     """
 
@@ -45,6 +46,7 @@ class Kernel:
         *,
         settings: Mapping[str, str] | None = None,
         port: int | None = None,
+        grpc_port: int | None = None,
         operator_key: str = OPERATOR_KEY,
         prefix: tuple[str, ...] = (),
     ) -> None:
@@ -54,6 +56,8 @@ class Kernel:
         self.log_path = folder / "kernel.log"
         self.port = free_port() if port is None else port
         self.url = f"http://127.0.0.1:{self.port}"
+        self.grpc_port = free_port() if grpc_port is None else grpc_port
+        self.grpc_address = f"127.0.0.1:{self.grpc_port}"
         self.operator_key = operator_key
         self.settings = dict(settings or {})
         self._prefix = prefix
@@ -166,6 +170,7 @@ class Kernel:
         given = {
             "data_dir": str(self.data_dir),
             "port": str(self.port),
+            "grpc_port": str(self.grpc_port),
             "operator_api_key": self.operator_key,
             "log_format": "json",
             **self.settings,

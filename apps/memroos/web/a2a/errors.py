@@ -26,7 +26,17 @@ class Unavailable(sdk.A2AError):
     """The server cannot take the request now; nothing happened."""
 
 
+class Unauthenticated(sdk.A2AError):
+    """The key does not open this door, or there is none; over HTTP the front door says so."""
+
+
+class TaskGenerationMismatchError(sdk.A2AError):
+    """The task is not as the caller last saw it (A2A 1.1)."""
+
+
 _OWN = {
+    TaskGenerationMismatchError: (-32010, sdk.ErrorMapping(409, "ABORTED", "TASK_GENERATION_MISMATCH")),
+    Unauthenticated: (-32053, sdk.ErrorMapping(401, "UNAUTHENTICATED", "UNAUTHENTICATED")),
     PermissionDenied: (-32050, sdk.ErrorMapping(403, "PERMISSION_DENIED", "PERMISSION_DENIED")),
     ResourceExhausted: (-32051, sdk.ErrorMapping(429, "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED")),
     Unavailable: (-32052, sdk.ErrorMapping(503, "UNAVAILABLE", "UNAVAILABLE")),
@@ -37,6 +47,26 @@ for _error, (_code, _mapping) in _OWN.items():
     sdk.A2A_ERROR_MAPPING[_error] = _mapping
     sdk.A2A_ERROR_REASONS[_error] = _mapping.reason
     response_helpers.EXCEPTION_MAP[_error] = JSONRPCError
+sdk.A2A_ERROR_MAPPING[sdk.JSONParseError] = sdk.ErrorMapping(400, "INVALID_ARGUMENT", "PARSE_ERROR")
+sdk.A2A_ERROR_REASONS[sdk.JSONParseError] = "PARSE_ERROR"
+response_helpers.EXCEPTION_MAP[sdk.JSONParseError] = JSONRPCError
+
+
+class Facts(dict[str, Any]):
+    """What an error is about: texts, as `google.rpc.ErrorInfo` wants its metadata, and the fields that are wrong.
+
+    The SDK asks `get("errors")` for the fields to make a `BadRequest` of them, and writes the rest into the metadata,
+    where a list would be against the schema.
+    """
+
+    def __init__(self, facts: dict[str, str], fields: dict[str, str] | None = None) -> None:
+        super().__init__(facts)
+        self.violations = [{"field": name, "message": words} for name, words in (fields or {}).items()]
+
+    def get(self, name: str, default: Any = None) -> Any:  # type: ignore[override]  # narrower than the overloads
+        """Return a fact, or under `errors` the wrong fields."""
+        return self.violations if name == "errors" else super().get(name, default)
+
 
 _BY_TYPE: dict[type[MemroosError], type[sdk.A2AError]] = {
     broker.TaskClosed: sdk.UnsupportedOperationError,
@@ -47,7 +77,7 @@ _BY_TYPE: dict[type[MemroosError], type[sdk.A2AError]] = {
 _BY_KIND: dict[ErrorKind, type[sdk.A2AError]] = {
     ErrorKind.MALFORMED: sdk.InvalidRequestError,
     ErrorKind.INVALID: sdk.InvalidParamsError,
-    ErrorKind.UNAUTHENTICATED: PermissionDenied,
+    ErrorKind.UNAUTHENTICATED: Unauthenticated,
     ErrorKind.DENIED: PermissionDenied,
     ErrorKind.NOT_FOUND: sdk.TaskNotFoundError,
     ErrorKind.CONFLICT: sdk.UnsupportedOperationError,
@@ -63,11 +93,15 @@ def to_protocol(error: MemroosError) -> sdk.A2AError:
     """Return the protocol's error for one of ours, with its facts."""
     kind = _BY_TYPE.get(type(error), _BY_KIND[error.kind])
     # google.rpc.ErrorInfo has texts for metadata, nothing else.
-    facts: dict[str, Any] = {name: _as_text(fact) for name, fact in error.facts.items() if name != "fields"}
+    facts = {name: _as_text(fact) for name, fact in error.facts.items() if name != "fields"}
     fields = error.facts.get("fields")
-    if isinstance(fields, dict):
-        facts["errors"] = [{"field": name, "message": words} for name, words in fields.items()]
-    return kind(message=error.detail, data={**facts, "problem": error.slug()})
+    wrong = {name: str(words) for name, words in fields.items()} if isinstance(fields, dict) else None
+    return kind(message=error.detail, data=Facts({**facts, "problem": error.slug()}, wrong))
+
+
+def invalid(message: str, **fields: str) -> sdk.InvalidParamsError:
+    """Return the error for wrong parameters, each named."""
+    return sdk.InvalidParamsError(message=message, data=Facts({}, fields))
 
 
 @contextmanager

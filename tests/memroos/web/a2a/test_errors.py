@@ -14,7 +14,7 @@ from memroos_contracts.errors import ErrorKind, InvalidRequest, MemroosError, No
 EXPECTED = {
     ErrorKind.MALFORMED: (-32600, 400, "INVALID_REQUEST"),
     ErrorKind.INVALID: (-32602, 400, "INVALID_PARAMS"),
-    ErrorKind.UNAUTHENTICATED: (-32050, 403, "PERMISSION_DENIED"),
+    ErrorKind.UNAUTHENTICATED: (-32053, 401, "UNAUTHENTICATED"),
     ErrorKind.DENIED: (-32050, 403, "PERMISSION_DENIED"),
     ErrorKind.NOT_FOUND: (-32001, 404, "TASK_NOT_FOUND"),
     ErrorKind.CONFLICT: (-32004, 400, "UNSUPPORTED_OPERATION"),
