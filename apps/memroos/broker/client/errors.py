@@ -78,7 +78,9 @@ def _translated(error: Exception) -> RemoteError:  # noqa: C901, PLR0911 - one t
     if isinstance(error, grpc.aio.AioRpcError):
         return _of_grpc(error)
     if isinstance(error, httpx.HTTPError):
-        return InvalidAnswer(_words(error)) if isinstance(error, httpx.DecodingError) else RemoteUnreachable(_words(error))
+        return (
+            InvalidAnswer(_words(error)) if isinstance(error, httpx.DecodingError) else RemoteUnreachable(_words(error))
+        )
     if isinstance(error, ParseError | ValidationError):
         return InvalidAnswer("it is not what the protocol describes")
     return InvalidAnswer(_words(error))

@@ -1,4 +1,4 @@
-"""What happens to tasks: `calls` for those who send them, `work` for those who do them, `log` for both."""
+"""What happens to tasks: `calls` for those who send them, `work` and `remote` for those who do them, `log` for all."""
 
 from memroos.broker.service.calls import (
     Send,
@@ -9,6 +9,17 @@ from memroos.broker.service.calls import (
     read_details,
     read_task,
     send_message,
+)
+from memroos.broker.service.remote import (
+    Taken,
+    answer,
+    close_remote,
+    drop_remote,
+    fail_remote,
+    mirror,
+    postpone_cancel,
+    refuse,
+    return_message,
 )
 from memroos.broker.service.work import (
     add_artifact,
@@ -26,22 +37,31 @@ from memroos.broker.service.work import (
 
 __all__ = [
     "Send",
+    "Taken",
     "add_artifact",
+    "answer",
     "answer_hold",
     "ask_caller",
     "cancel_task",
     "claim_task",
+    "close_remote",
     "complete_task",
     "count_restart",
     "drop_local",
+    "drop_remote",
     "extend_lease",
     "fail_dead_letter",
     "fail_overdue",
+    "fail_remote",
     "fail_task",
+    "mirror",
+    "postpone_cancel",
     "read_detail",
     "read_details",
     "read_task",
+    "refuse",
     "report_local",
     "report_progress",
+    "return_message",
     "send_message",
 ]

@@ -84,13 +84,9 @@ def moved(state: TaskState, message: Message | None = None, metadata: dict[str, 
     return Entry(kind=EventKind.STATUS, state=state, message=message, metadata=metadata)
 
 
-def produced(
-    artifact: Artifact, *, append: bool, last_chunk: bool, metadata: dict[str, Any] | None = None
-) -> Entry:
+def produced(artifact: Artifact, *, append: bool, last_chunk: bool, metadata: dict[str, Any] | None = None) -> Entry:
     """An artifact, or a piece of one."""
-    return Entry(
-        kind=EventKind.ARTIFACT, artifact=artifact, append=append, last_chunk=last_chunk, metadata=metadata
-    )
+    return Entry(kind=EventKind.ARTIFACT, artifact=artifact, append=append, last_chunk=last_chunk, metadata=metadata)
 
 
 def kernel_says(tx: Tx, task_id: TaskId, context_id: str, text: str, **metadata: str) -> Message:

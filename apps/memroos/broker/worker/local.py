@@ -1,11 +1,11 @@
-"""The loops of the broker: deliveries to agents inside the process, and what time and dead letters do to tasks.
+"""Deliveries to agents inside the process.
 
 At least once: a delivery stays in the table until its agent has reached a final or interrupted state, so a crash runs
 it again; reports to a task that has ended are dropped.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import structlog
@@ -14,6 +14,7 @@ from memroos import events
 from memroos.broker import queries, rules, service
 from memroos.broker.queries import WaitingDelivery
 from memroos.broker.tails import Tasks
+from memroos.broker.worker.waiting import wait_any
 from memroos_contracts.broker import LocalAgent, Part, Report, TaskState, Work
 from memroos_contracts.errors import ErrorKind, MemroosError
 from memroos_contracts.identity import TaskId, service_actor
@@ -28,11 +29,8 @@ ATTEMPTS = 10
 REPORTS_AT_ONCE = 64
 """How many reports may wait to be written; an agent that is faster waits for the writer."""
 
-SWEEP_MOST = 1_000
-
 SWEEP_S = 5.0
-"""How often deadlines are looked at, in seconds."""
-
+"""How often what waits is looked for without a word of it, in seconds."""
 
 _PASSING = frozenset({ErrorKind.LIMITED, ErrorKind.UNAVAILABLE, ErrorKind.STORAGE_FULL})
 """Errors after which the same report may succeed."""
@@ -173,47 +171,6 @@ class LocalDeliveries:
             if writing is not None:
                 await asyncio.wait([writing])  # what is on its way to the writer cannot be called back
                 _ = writing.cancelled() or writing.exception()
-
-
-async def sweep(db: Database, stop: Stopping) -> None:
-    """Fail what is overdue and what the inbox has given up, until told to stop."""
-    while not stop.is_set():
-        try:
-            await sweep_step(db)
-        except Exception:  # noqa: BLE001 - the loop outlives a full disk; what is due stays due
-            _log.exception("sweeping tasks failed")
-        await wait_any(stop, timeout_s=SWEEP_S)
-
-
-async def sweep_step(db: Database) -> int:
-    """Look once at the deadlines and dead letters of all workspaces; returns how many tasks were due."""
-    kernel = service_actor("kernel")
-    overdue = await db.read(kernel, queries.list_overdue, most=SWEEP_MOST)
-    for workspace, task_id in overdue:
-        await _end(task_id, db.write(service_actor("kernel", workspace), service.fail_overdue, task_id))
-    dead = await db.read(kernel, queries.list_dead_open_tasks, most=SWEEP_MOST)
-    for letter in dead:
-        actor = service_actor("kernel", letter.workspace_id)
-        await _end(letter.task_id, db.write(actor, service.fail_dead_letter, letter.task_id, letter.reason))
-    return len(overdue) + len(dead)
-
-
-async def _end(task_id: TaskId, ending: Awaitable[None]) -> None:
-    """Wait for one task's end; one that cannot be ended now keeps no other from ending."""
-    try:
-        await ending
-    except Exception:  # noqa: BLE001 - it stays due, and the log says why
-        _log.exception("task not ended", task=task_id)
-
-
-async def wait_any(*signals: asyncio.Event | Stopping, timeout_s: float) -> None:
-    """Wait until one of the signals is set, or the time is over."""
-    waiters = [asyncio.ensure_future(signal.wait()) for signal in signals]
-    try:
-        await asyncio.wait(waiters, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for waiter in waiters:
-            waiter.cancel()
 
 
 async def _only(report: Report) -> AsyncIterator[Report]:
