@@ -11,7 +11,7 @@ from typing import Any
 from litestar import Request
 from litestar.di import Provide
 
-from memroos import __version__, audit, broker, bus, events, governance, operations, registry
+from memroos import __version__, audit, broker, bus, events, governance, operations, push, registry
 from memroos.audit import worker as audit_worker
 from memroos.events import worker as events_worker
 from memroos.governance import worker as governance_worker
@@ -22,6 +22,7 @@ from memroos.web.a2a import OPERATIONS as A2A_OPERATIONS
 from memroos.web.a2a import Cards, create_a2a_app
 from memroos.web.a2a.grpc import GrpcDoor
 from memroos.web.a2a.operations import BrokerHandler
+from memroos.web.a2a.push import encode as encode_notification
 from memroos.web.front import Front
 from memroos.web.long_poll import LongPoll, LongPolls
 from memroos.web.rest import CONTROLLERS
@@ -113,6 +114,7 @@ class Kernel:
             readers=settings.read_threads,
         )
         self.tasks = broker.Tasks(self.db, self.tails)
+        self.push_terms = push.Terms(self.guard, self.sealer)
         self.streams = Streams(
             StreamSlots(per_key=settings.streams_per_key),
             self.stopping,
@@ -144,6 +146,7 @@ class Kernel:
             self.tasks,
             self.notifier,
             self.streams,
+            self.push_terms,
             blocking_s=settings.wait_max_s,
             default_agent=settings.default_agent,
         )
@@ -183,6 +186,7 @@ class Kernel:
             "ledger": self.ledger,
             "settings": self.settings,
             "open_streams": self.streams,
+            "push_terms": self.push_terms,
             "process": operations.Process(self.db, __version__, self.started_at),
         }
         return {
@@ -226,8 +230,18 @@ class Kernel:
         db, stopping = self.db, self.stopping
         local = broker.LocalDeliveries(db, self.tasks, self.notifier, {ECHO.name: broker.EchoAgent()})
         retention = timedelta(days=self.settings.event_retention_days)
+        pushes = push.PushDeliveries(
+            db,
+            self.tasks,
+            self.notifier,
+            self.push_terms,
+            push.Plan(self.settings.push_attempts, self.settings.push_backoff_s),
+            sign=self.keyset.sign_webhook,
+            encode=encode_notification,
+        )
         return [
             local.run(stopping),
+            pushes.run(stopping),
             broker.sweep(db, stopping),
             audit_worker.run(db, self.ledger, stopping, every_s=self.settings.seal_interval_s),
             events_worker.run(db, stopping, retention=retention),

@@ -34,6 +34,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "agents": Entry("agents", "agents", "Register agents and look after them."),
         "keys": Entry("keys", "keys", "Make, replace and revoke keys."),
         "tasks": Entry("tasks", "tasks", "Send tasks to agents and follow them."),
+        "push": Entry("push", "push", "See who is notified of tasks, and send again."),
         "inbox": Entry("inbox", "inbox", "Look into agents' inboxes."),
         "approvals": Entry("approvals", "approvals", "Answer what waits for a person."),
         "events": Entry("events", "events", "See what happens."),

@@ -142,6 +142,25 @@ ROWS: tuple[Row, ...] = (
     Row("completeTask", "POST", "/api/tasks/{task}/complete", _WORKERS, object="task"),
     Row("failTask", "POST", "/api/tasks/{task}/fail", _WORKERS, object="task"),
     Row("askTaskCaller", "POST", "/api/tasks/{task}/ask", _WORKERS, object="task"),
+    # push notifications
+    Row("createPushNotification", "POST", "/api/tasks/{task}/push-notifications", _CALLERS, object="task"),
+    Row("listPushNotifications", "GET", "/api/push-notifications", _CALLERS | {AUDITOR: WORKSPACE}),
+    Row(
+        "getPushNotification",
+        "GET",
+        "/api/push-notifications/{notification}",
+        _CALLERS | {AUDITOR: WORKSPACE},
+        object="push",
+    ),
+    Row(
+        "listPushNotificationTries",
+        "GET",
+        "/api/push-notifications/{notification}/tries",
+        _CALLERS | {AUDITOR: WORKSPACE},
+        object="push",
+    ),
+    Row("replayPushNotification", "POST", "/api/push-notifications/{notification}/replay", _CALLERS, object="push"),
+    Row("deletePushNotification", "DELETE", "/api/push-notifications/{notification}", _CALLERS, object="push"),
     # audit and events
     Row("listAuditEvents", "GET", "/api/audit", _EVIDENCE),
     Row("getAuditHead", "GET", "/api/audit/head", _READERS),

@@ -4,15 +4,15 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from a2a.server.context import ServerCallContext
 from a2a.server.events.event_queue import Event
-from a2a.server.request_handlers.request_handler import RequestHandler
 from a2a.types import a2a_pb2
 from a2a.utils import errors as sdk
 
-from memroos import broker, events, registry
+from memroos import broker, events, push, registry
 from memroos.web import access, streams
 from memroos.web.a2a import convert
 from memroos.web.a2a.context import ACTOR, AGENT
 from memroos.web.a2a.errors import protocol_errors, to_protocol
+from memroos.web.a2a.push import PushOperations
 from memroos.web.streams import Streams
 from memroos_contracts.broker import TaskDetail, TaskState, TaskView
 from memroos_contracts.errors import InvalidRequest, MemroosError, NotFound
@@ -29,7 +29,7 @@ PAGE = 50
 PAGE_MAX = 100
 
 
-class BrokerHandler(RequestHandler):
+class BrokerHandler(PushOperations):
     """A2A over the broker, for the kernel's own endpoint and for each agent's.
 
     Args:
@@ -37,12 +37,13 @@ class BrokerHandler(RequestHandler):
         default_agent: who gets a message that names neither agent nor skill; empty for nobody.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it answers from, and how long it waits
         self,
         db: Database,
         tasks: broker.Tasks,
         notifier: events.Notifier,
         streams: Streams,
+        push_terms: push.Terms,
         *,
         blocking_s: float,
         default_agent: str = "",
@@ -51,6 +52,7 @@ class BrokerHandler(RequestHandler):
         self._tasks = tasks
         self._notifier = notifier
         self._streams = streams
+        self._push = push_terms
         self._blocking_s = blocking_s
         self._default_agent = default_agent
 
@@ -158,34 +160,6 @@ class BrokerHandler(RequestHandler):
         """Cards say that there is no extended one."""
         _actor(context, "a2aGetExtendedAgentCard")
         raise sdk.UnsupportedOperationError(message="This card has no extended form.")
-
-    async def on_create_task_push_notification_config(
-        self, params: a2a_pb2.TaskPushNotificationConfig, context: ServerCallContext
-    ) -> a2a_pb2.TaskPushNotificationConfig:
-        """Cards say that there are no push notifications."""
-        _actor(context, "a2aPushNotificationConfigs")
-        raise sdk.PushNotificationNotSupportedError
-
-    async def on_get_task_push_notification_config(
-        self, params: a2a_pb2.GetTaskPushNotificationConfigRequest, context: ServerCallContext
-    ) -> a2a_pb2.TaskPushNotificationConfig:
-        """Cards say that there are no push notifications."""
-        _actor(context, "a2aPushNotificationConfigs")
-        raise sdk.PushNotificationNotSupportedError
-
-    async def on_list_task_push_notification_configs(
-        self, params: a2a_pb2.ListTaskPushNotificationConfigsRequest, context: ServerCallContext
-    ) -> a2a_pb2.ListTaskPushNotificationConfigsResponse:
-        """Cards say that there are no push notifications."""
-        _actor(context, "a2aPushNotificationConfigs")
-        raise sdk.PushNotificationNotSupportedError
-
-    async def on_delete_task_push_notification_config(
-        self, params: a2a_pb2.DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
-    ) -> None:
-        """Cards say that there are no push notifications."""
-        _actor(context, "a2aPushNotificationConfigs")
-        raise sdk.PushNotificationNotSupportedError
 
     async def _page(
         self,

@@ -13,6 +13,7 @@ from memroos.web.rest.openapi import OpenApiController
 from memroos.web.rest.operations import OperationsController
 from memroos.web.rest.policies import PolicyController
 from memroos.web.rest.problems import ProblemController
+from memroos.web.rest.push_notifications import PushNotificationController
 from memroos.web.rest.tasks import TaskController, WorkController
 from memroos.web.rest.workspaces import WorkspaceController
 
@@ -32,6 +33,7 @@ CONTROLLERS = (
     ProblemController,
     TaskController,
     WorkController,
+    PushNotificationController,
     AgentContextController,
     LeaseController,
     AgentMemoryController,
