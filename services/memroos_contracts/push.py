@@ -33,6 +33,10 @@ class NewPushConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     credentials: Annotated[str, Meta(max_length=4096)] = ""
     """With `scheme`, the `Authorization` header of each notification; kept encrypted."""
 
+    def __repr__(self) -> str:
+        """Say nothing that is secret: this may stand in a log."""
+        return f"NewPushConfig(id={self.id!r})"
+
 
 class PushReplay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From where to send again."""

@@ -76,7 +76,7 @@ class Streams:
             ended.set()
 
 
-async def send_and_wait(
+async def send_and_wait(  # noqa: PLR0913 - where, who, what, how and how long
     db: Database,
     tasks: broker.Tasks,
     notifier: events.Notifier,
@@ -84,16 +84,20 @@ async def send_and_wait(
     send: broker.Send,
     *,
     timeout_s: float,
+    verb: Callable[..., TaskView] = broker.send_message,
 ) -> TaskView:
     """Send a message and return its task once it has ended or needs somebody, or as it is when the time is over.
 
     The listener is there before the task is, under the id that a new task will get, so nothing has to be read again
     to know that nothing was missed.
+
+    Args:
+        verb: how it is sent.
     """
     task_id = TaskId(new_id("task"))
     deadline = asyncio.get_running_loop().time() + timeout_s
     with notifier.listen(task_id) as listener:
-        task = await db.write(actor, broker.send_message, send, task_id=task_id)
+        task = await db.write(actor, verb, send, task_id=task_id)
         if task.id != task_id or broker.waits_for_caller(task.state):
             return await settled(tasks, notifier, actor, task, timeout_s=timeout_s)
         while (left := deadline - asyncio.get_running_loop().time()) > 0 and not listener.closed:

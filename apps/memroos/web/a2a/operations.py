@@ -63,11 +63,12 @@ class BrokerHandler(PushOperations):
         actor = _actor(context, "a2aSendMessage")
         with protocol_errors():
             send, length = self._send(actor, params, context), _history_length(params.configuration)
+            verb = self._sending(actor, params, context)
             if params.configuration.return_immediately:
-                task = await self._db.write(actor, broker.send_message, send)
+                task = await self._db.write(actor, verb, send)
             else:
                 task = await streams.send_and_wait(
-                    self._db, self._tasks, self._notifier, actor, send, timeout_s=self._blocking_s
+                    self._db, self._tasks, self._notifier, actor, send, timeout_s=self._blocking_s, verb=verb
                 )
                 self._streams.demand_admitted(actor)
             task = await self._read(actor, task)
@@ -81,7 +82,8 @@ class BrokerHandler(PushOperations):
         # There is a place for the stream, or nothing is sent.
         with protocol_errors(), self._streams.open(actor) as ended:
             send, length = self._send(actor, params, context), _history_length(params.configuration)
-            task = await self._read(actor, await self._db.write(actor, broker.send_message, send))
+            verb = self._sending(actor, params, context)
+            task = await self._read(actor, await self._db.write(actor, verb, send))
             async for item in self._stream(actor, task, ended, history_length=length, until_input=True):
                 yield item
 

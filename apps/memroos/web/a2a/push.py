@@ -1,5 +1,7 @@
 """The four operations on push notification configurations, and how a notification is written (A2A 1.0, 4.3.3)."""
 
+from collections.abc import Callable
+
 import msgspec
 from a2a.compat.v0_3 import conversions
 from a2a.server.context import ServerCallContext
@@ -8,7 +10,7 @@ from a2a.types import a2a_pb2
 from a2a.utils import errors as sdk
 from google.protobuf.json_format import MessageToDict
 
-from memroos import push, registry
+from memroos import broker, push, registry
 from memroos.web import access
 from memroos.web.a2a import convert
 from memroos.web.a2a.context import ACTOR, AGENT
@@ -17,7 +19,7 @@ from memroos_contracts.broker import Message, TaskDetail, TaskEvent, TaskView
 from memroos_contracts.errors import InvalidRequest, MemroosError
 from memroos_contracts.identity import Actor, AgentId, TaskId
 from memroos_contracts.push import NewPushConfig, PushConfigView
-from memroos_kit.db import Database
+from memroos_kit.db import Database, Tx
 
 OPERATION = "a2aPushNotificationConfigs"
 VERSION_HEADER = "a2a-version"
@@ -106,19 +108,25 @@ class PushOperations(RequestHandler):
         if name and not self._db.read_inline(actor, registry.get_agent, name).capabilities.push_notifications:
             raise sdk.PushNotificationNotSupportedError
 
-    def _wanted_push(
+    def _sending(
         self, actor: Actor, params: a2a_pb2.SendMessageRequest, context: ServerCallContext
-    ) -> NewPushConfig | None:
-        """Return where notifications about the task of a message are to go, None where that was not said.
+    ) -> Callable[..., TaskView]:
+        """Return the verb that sends a message, and has its caller notified where the request says so.
 
         Raises:
-            PushNotificationNotSupportedError: the agent's card says that there are none.
+            PushNotificationNotSupportedError: the agent's card says that there are no notifications.
             InvalidRequest: something is missing or too long.
         """
         if not params.configuration.HasField("task_push_notification_config"):
-            return None
+            return broker.send_message
         self._demand_push(actor, context)
-        return config_from(params.configuration.task_push_notification_config)
+        config = config_from(params.configuration.task_push_notification_config)
+        version = version_of(context)
+
+        def send_with_config(tx: Tx, send: broker.Send, *, task_id: TaskId | None = None) -> TaskView:
+            return push.send_with_config(tx, send, config, self._push, version=version, task_id=task_id)
+
+        return send_with_config
 
 
 def config_from(proto: a2a_pb2.TaskPushNotificationConfig) -> NewPushConfig:
