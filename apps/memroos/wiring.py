@@ -113,6 +113,7 @@ class Kernel:
             batch_max=settings.batch_max,
             readers=settings.read_threads,
         )
+        self.remote_agents = registry.RemoteAgents(self.db, self.guard, self.sealer)
         self.tasks = broker.Tasks(self.db, self.tails)
         self.push_terms = push.Terms(self.guard, self.sealer)
         self.streams = Streams(
@@ -187,6 +188,7 @@ class Kernel:
             "settings": self.settings,
             "open_streams": self.streams,
             "push_terms": self.push_terms,
+            "remote_agents": self.remote_agents,
             "process": operations.Process(self.db, __version__, self.started_at),
         }
         return {
@@ -247,6 +249,7 @@ class Kernel:
             events_worker.run(db, stopping, retention=retention),
             governance_worker.run(db, self.gate, stopping),
             registry_worker.run(db, self.keyring, stopping),
+            self.remote_agents.run(stopping),
             bus.recover_forever(db, stopping),
             self._forget_idempotency(),
         ]

@@ -223,6 +223,7 @@ class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A header of its own that carries the bare value, such as `X-API-Key`; empty for `Authorization`."""
 
 
+PinnedKeys = Annotated[tuple[Annotated[str, Meta(max_length=4096)], ...], Meta(max_length=8)]
 PollIntervalS = Annotated[int, Meta(ge=5, le=86_400)]
 
 
@@ -241,7 +242,7 @@ class NewRemoteAgent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_concurrency: Concurrency = 16
     labels: Labels = {}
     capabilities: Capabilities = Capabilities()
-    pinned_keys: Annotated[tuple[str, ...], Meta(max_length=8)] = ()
+    pinned_keys: PinnedKeys = ()
     """Public keys (JWK, as JSON text) that its card must be signed with. Left out, the first verified key is pinned."""
 
 
@@ -252,7 +253,8 @@ class RemoteAgentChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     interval_s: PollIntervalS | UnsetType = UNSET
     credential: Credential | UnsetType | None = UNSET
     """null takes it away."""
-    pinned_keys: tuple[str, ...] | UnsetType = UNSET
+    pinned_keys: PinnedKeys | UnsetType = UNSET
+    """Given, even if empty, they take the place of the key that was pinned before."""
 
 
 class RemoteAgentView(msgspec.Struct, frozen=True):

@@ -52,12 +52,14 @@ from memroos.registry.service import (
     record_heartbeat,
     report_remote,
     retire_agent,
+    retire_remote_agent,
     revoke_key,
     rotate_key,
     update_agent,
     without_secret,
     workspace_without_secret,
 )
+from memroos.registry.worker.remote import RemoteAgents
 from memroos_contracts.registry import AgentKind, AgentState, Liveness
 
 __all__ = [
@@ -67,8 +69,8 @@ __all__ = [
     # for the doors
     "list_workspaces", "create_workspace", "workspace_without_secret", "read_agent", "list_agents", "list_peers",
     "create_agent", "update_agent", "activate_agent", "quarantine_agent", "retire_agent", "record_heartbeat",
-    "list_remote_agents", "read_remote_agent", "list_card_versions", "read_card", "list_keys", "create_key",
-    "rotate_key", "revoke_key", "without_secret", "whoami",
+    "RemoteAgents", "retire_remote_agent", "list_remote_agents", "read_remote_agent", "list_card_versions", "read_card",
+    "list_keys", "create_key", "rotate_key", "revoke_key", "without_secret", "whoami",
     # for the start of the kernel
     "Keyring", "read_or_create_operator_key", "ensure_default_workspace", "ensure_operator_key", "ensure_local_agent",
     # errors

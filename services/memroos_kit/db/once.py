@@ -16,7 +16,7 @@ from memroos_contracts.errors import IdempotencyConflict, InvalidRequest
 from memroos_kit.clock import to_micros
 from memroos_kit.db.base import Base
 from memroos_kit.db.hot import Hot
-from memroos_kit.db.tx import Tx
+from memroos_kit.db.tx import Read, Tx
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -103,6 +103,18 @@ def once(
     return _once(tx, idempotency, returns, None, lambda: verb(tx, *args, **kwargs))
 
 
+def kept(tx: Read, idempotency: Idempotency | None, returns: type[T]) -> T | None:
+    """Return the answer that an earlier run with the same key gave, None where there was none.
+
+    For work that has to do something before its verb, such as asking another host; the verb itself then runs by `once`.
+
+    Raises:
+        IdempotencyConflict: the key was used for a different request.
+    """
+    found = None if idempotency is None else _find(tx, idempotency)
+    return None if found is None else msgspec.json.decode(found, type=returns)
+
+
 def once_keeping(
     tx: Tx,
     idempotency: Idempotency | None,
@@ -129,19 +141,31 @@ def _once(
 ) -> T:
     if idempotency is None:
         return run()
-    name: dict[str, Any] = {
+    before = _find(tx, idempotency)
+    if before is not None:
+        return msgspec.json.decode(before, type=returns)
+
+    answer = run()
+    name = _name(tx, idempotency)
+    result = msgspec.json.encode(keep(answer) if keep else answer).decode()
+    tx.execute(_STORE, **name, digest=idempotency.digest, result=result, created_at=to_micros(tx.now))
+    return answer
+
+
+def _find(tx: Read, idempotency: Idempotency) -> str | None:
+    """Return the answer that was kept, as JSON text."""
+    found = tx.execute(_FIND, **_name(tx, idempotency)).fetchone()
+    if found is None:
+        return None
+    if found[0] != idempotency.digest:
+        raise IdempotencyConflict(idempotency_key=idempotency.key)
+    return str(found[1])
+
+
+def _name(tx: Read, idempotency: Idempotency) -> dict[str, Any]:
+    return {
         "workspace_id": tx.actor.workspace,
         "principal": tx.actor.principal,
         "operation": idempotency.operation,
         "key": idempotency.key,
     }
-    kept = tx.execute(_FIND, **name).fetchone()
-    if kept is not None:
-        if kept[0] != idempotency.digest:
-            raise IdempotencyConflict(idempotency_key=idempotency.key)
-        return msgspec.json.decode(kept[1], type=returns)
-
-    answer = run()
-    result = msgspec.json.encode(keep(answer) if keep else answer).decode()
-    tx.execute(_STORE, **name, digest=idempotency.digest, result=result, created_at=to_micros(tx.now))
-    return answer

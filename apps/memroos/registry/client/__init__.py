@@ -1,5 +1,7 @@
 """The way out to remote agents' cards, and what is shown to the agents themselves."""
 
-from memroos.registry.client.credentials import headers_of
+from memroos.registry.client.credentials import card_headers, headers, headers_of
+from memroos.registry.client.looking import find_card, look
+from memroos.registry.client.signatures import find_key_problem
 
-__all__ = ["headers_of"]
+__all__ = ["card_headers", "find_card", "find_key_problem", "headers", "headers_of", "look"]

@@ -37,6 +37,7 @@ from memroos.registry.rules.remote import (
     liveness_of,
     origin,
     pause_after,
+    problems_of_remote,
     shown,
     until_next_look,
 )
@@ -46,5 +47,5 @@ __all__ = [
     "are_within", "can_move", "can_see_workspaces", "compose_key", "decide_breaker", "decide_key_state",
     "decide_liveness", "digest", "earliest", "find_weakness", "is_admitted", "is_name", "is_plausible", "liveness_of",
     "name_from", "offers", "origin", "pause_after", "problems_of_new", "problems_of_new_key", "problems_of_profile",
-    "problems_of_scopes", "read_key", "scope_allows", "shown", "silent_at", "until_next_look",
+    "problems_of_remote", "problems_of_scopes", "read_key", "scope_allows", "shown", "silent_at", "until_next_look",
 ]  # fmt: skip

@@ -1,13 +1,14 @@
 """Decisions about remote agents, pure: what a look at a card means, when to look again, whether calls are tried."""
 
 import re
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
-from memroos_contracts.registry import AgentSkill, Breaker, Health, Liveness, SignatureState
+from memroos_contracts.registry import AgentSkill, Breaker, Credential, Health, Liveness, SignatureState
 
 BREAKER_AFTER = 3
 """Failures in a row, of looks or of calls, after which calls are not tried for a while: one may be an accident."""
@@ -22,6 +23,13 @@ CARDS_PER_DAY = 100
 not fill the disk."""
 
 LONGEST_ERROR = 500
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_VISIBLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_TAKEN_HEADERS = frozenset(
+    {"accept", "accept-encoding", "connection", "content-length", "content-type", "cookie", "expect", "host",
+     "if-none-match", "te", "trailer", "traceparent", "transfer-encoding", "upgrade", "via"}
+)  # fmt: skip
+"""Headers that say something of the request itself."""
 SHOWN_KINDS = re.compile(r"[^\x20-\x7e\u00a0-\u024f]")
 
 
@@ -77,6 +85,41 @@ class Look(msgspec.Struct, frozen=True):
     """The keys it was judged by."""
     card: Card | None = None
     error: str = ""
+
+
+# -- what is stated ---------------------------------------------------------------------------------------------------
+
+
+def problems_of_remote(
+    credential: Credential | None, pinned_keys: Sequence[str], find_key_problem: Callable[[str], str]
+) -> dict[str, str]:
+    """Return what is wrong with what an operator states of a remote agent, by field.
+
+    Args:
+        credential: what is to be shown to it.
+        pinned_keys: what its card has to be signed with.
+        find_key_problem: says what is wrong with a key; nothing where it is good.
+    """
+    problems = {}
+    for key in pinned_keys:
+        if problem := find_key_problem(key):
+            problems["pinned_keys"] = problem
+    if credential is not None:
+        if credential.header and not _is_free_header(credential.header):
+            problems["credential.header"] = "the name of a header of its own, such as X-API-Key"
+        if credential.scheme and not _TOKEN.fullmatch(credential.scheme):
+            problems["credential.scheme"] = "one word, such as Bearer"
+        if not _VISIBLE.fullmatch(credential.value):
+            problems["credential.value"] = "visible ASCII, without spaces at its ends: it travels in a header"
+    return problems
+
+
+def _is_free_header(name: str) -> bool:
+    return (
+        _TOKEN.fullmatch(name) is not None
+        and name.lower() not in _TAKEN_HEADERS
+        and not name.lower().startswith("a2a-")
+    )
 
 
 # -- when to look again -----------------------------------------------------------------------------------------------

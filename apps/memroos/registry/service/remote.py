@@ -21,6 +21,7 @@ from memroos_contracts.identity import AgentId
 from memroos_contracts.registry import (
     AgentKind,
     AgentState,
+    AgentView,
     Breaker,
     Credential,
     Health,
@@ -153,6 +154,17 @@ def change_remote_agent(
     agents.announce(tx, profile, RegistryEvent.AGENT_UPDATED, fields=sorted(fields))
     tx.session.flush()
     return queries.remote_view(tx, row)
+
+
+def retire_remote_agent(tx: Tx, agent: str, *, reason: str = "") -> AgentView:
+    """Shut a remote agent out for good: no contact any more, its credential is forgotten. A repeat changes nothing.
+
+    Raises:
+        NotFound: there is no such remote agent.
+        Denied: policy does not let this actor retire it.
+    """
+    _load(tx, agent)
+    return agents.retire_agent(tx, agent, reason=reason)
 
 
 # -- what looks and calls gave ----------------------------------------------------------------------------------------

@@ -14,12 +14,14 @@ from memroos.web.rest.operations import OperationsController
 from memroos.web.rest.policies import PolicyController
 from memroos.web.rest.problems import ProblemController
 from memroos.web.rest.push_notifications import PushNotificationController
+from memroos.web.rest.remote_agents import RemoteAgentController
 from memroos.web.rest.tasks import TaskController, WorkController
 from memroos.web.rest.workspaces import WorkspaceController
 
 CONTROLLERS = (
     AgentController,
     CallerController,
+    RemoteAgentController,
     HeartbeatController,
     KeyController,
     WorkspaceController,

@@ -65,12 +65,12 @@ class AgentController(Controller):
         self, data: JSONBody[NewAgent], db: Db, actor: Caller, idempotency: Once
     ) -> Response[AgentView]:
         """Register an agent, as a draft or active."""
-        return _tagged(await db.write(actor, once, idempotency, AgentView, registry.create_agent, data))
+        return tagged(await db.write(actor, once, idempotency, AgentView, registry.create_agent, data))
 
     @get("/{agent:str}", operation_id="getAgent")
     async def get_agent(self, agent: FromPath[str], db: Db, actor: Caller) -> Response[AgentView]:
         """Return an agent, by id or name; `ETag` is its version."""
-        return _tagged(db.read_inline(actor, registry.read_agent, agent))
+        return tagged(db.read_inline(actor, registry.read_agent, agent))
 
     @patch("/{agent:str}", operation_id="updateAgent")
     async def update_agent(
@@ -82,29 +82,29 @@ class AgentController(Controller):
         if_match: Annotated[str, HeaderParameter(name="If-Match", description="The `ETag` you saw, or `*`.")],
     ) -> Response[AgentView]:
         """Change what is stated of an agent, if it still is the version you saw."""
-        version = _version(if_match)
-        return _tagged(await db.write(actor, registry.update_agent, agent, data, version=version))
+        version = version_in(if_match)
+        return tagged(await db.write(actor, registry.update_agent, agent, data, version=version))
 
     @post("/{agent:str}/activate", operation_id="activateAgent", status_code=200)
     async def activate_agent(
         self, agent: FromPath[str], data: JSONBody[StateChange], db: Db, actor: Caller
     ) -> Response[AgentView]:
         """Let an agent take part."""
-        return _tagged(await db.write(actor, registry.activate_agent, agent, reason=data.reason))
+        return tagged(await db.write(actor, registry.activate_agent, agent, reason=data.reason))
 
     @post("/{agent:str}/quarantine", operation_id="quarantineAgent", status_code=200)
     async def quarantine_agent(
         self, agent: FromPath[str], data: JSONBody[StateChange], db: Db, actor: Caller
     ) -> Response[AgentView]:
         """Shut an agent out until it is activated again; its streams end."""
-        return _tagged(await db.write(actor, registry.quarantine_agent, agent, reason=data.reason))
+        return tagged(await db.write(actor, registry.quarantine_agent, agent, reason=data.reason))
 
     @post("/{agent:str}/retire", operation_id="retireAgent", status_code=200)
     async def retire_agent(
         self, agent: FromPath[str], data: JSONBody[StateChange], db: Db, actor: Caller
     ) -> Response[AgentView]:
         """Shut an agent out for good; its keys are revoked."""
-        return _tagged(await db.write(actor, registry.retire_agent, agent, reason=data.reason))
+        return tagged(await db.write(actor, registry.retire_agent, agent, reason=data.reason))
 
     @get("/{agent:str}/keys", operation_id="listAgentKeys")
     async def list_agent_keys(
@@ -140,11 +140,12 @@ class CallerController(Controller):
         return db.read_inline(actor, registry.whoami)
 
 
-def _tagged(agent: AgentView) -> Response[AgentView]:
+def tagged(agent: AgentView) -> Response[AgentView]:
+    """Answer with an agent, tagged with its version."""
     return Response(agent, headers={"ETag": f'"{agent.version}"'})
 
 
-def _version(if_match: str) -> int | None:
+def version_in(if_match: str) -> int | None:
     """Return the version that `If-Match` demands, None for any (RFC 9110, 13.1.1).
 
     Raises:
