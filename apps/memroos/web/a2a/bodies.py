@@ -1,16 +1,7 @@
-"""Bodies that would break the SDK's decoders, answered before they get there, in the words of each binding."""
+"""Bodies that would break the SDK's decoders, found before they get there."""
 
 import logging
 import re
-from collections.abc import Callable
-
-from a2a.server.jsonrpc_models import JSONParseError
-from a2a.server.request_handlers.response_helpers import build_error_response
-from a2a.utils import errors as sdk
-from a2a.utils.error_handlers import build_rest_error_payload
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 DEEPEST = 100
 """Protocol buffers give up there, and Python's decoder somewhat later, with an error of its own."""
@@ -30,27 +21,6 @@ def find_fault(body: bytes) -> str:
     if brackets > DEEPEST and _depth(body) > DEEPEST:
         return f"The body is nested deeper than {DEEPEST}."
     return ""
-
-
-def checked(route: Route, refuse: Callable[[str], Response]) -> Route:
-    """Return a route of the SDK that is asked only with bodies it can read."""
-
-    async def endpoint(request: Request) -> Response:
-        fault = find_fault(await request.body())
-        answer: Response = refuse(fault) if fault else await route.endpoint(request)
-        return answer
-
-    return Route(route.path, endpoint, methods=list(route.methods or ()))
-
-
-def unparsable(fault: str) -> Response:
-    """Refuse a body in the words of JSON-RPC."""
-    return JSONResponse(build_error_response(None, JSONParseError(message=fault)))
-
-
-def unreadable(fault: str) -> Response:
-    """Refuse a body in the words of HTTP+JSON."""
-    return JSONResponse(build_rest_error_payload(sdk.InvalidRequestError(message=fault)), status_code=400)
 
 
 def _depth(body: bytes) -> int:

@@ -74,7 +74,13 @@ def part_from(proto: a2a_pb2.Part) -> Part:
 
 
 def state_from(number: int) -> TaskState | None:
-    """Return a state to filter by, None for unspecified."""
+    """Return a state to filter by, None for unspecified.
+
+    Raises:
+        InvalidRequest: no state has this number.
+    """
+    if number and number not in _STATES_BACK:
+        raise InvalidRequest("There is no such state.", fields={"status": "is no task state"})
     return _STATES_BACK.get(number)
 
 

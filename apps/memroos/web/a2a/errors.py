@@ -55,8 +55,8 @@ response_helpers.EXCEPTION_MAP[sdk.JSONParseError] = JSONRPCError
 class Facts(dict[str, Any]):
     """What an error is about: texts, as `google.rpc.ErrorInfo` wants its metadata, and the fields that are wrong.
 
-    The SDK asks `get("errors")` for the fields to make a `BadRequest` of them, and writes the rest into the metadata,
-    where a list would be against the schema.
+    The SDK asks for `errors` to make a `BadRequest` of it, and writes all entries into the metadata, where a list would
+    be against the schema. So it is there when asked for, and is no entry.
     """
 
     def __init__(self, facts: dict[str, str], fields: dict[str, str] | None = None) -> None:
@@ -66,6 +66,12 @@ class Facts(dict[str, Any]):
     def get(self, name: str, default: Any = None) -> Any:  # type: ignore[override]  # narrower than the overloads
         """Return a fact, or under `errors` the wrong fields."""
         return self.violations if name == "errors" else super().get(name, default)
+
+    def __missing__(self, name: str) -> Any:
+        """Return the wrong fields under `errors`."""
+        if name == "errors":
+            return self.violations
+        raise KeyError(name)
 
 
 _BY_TYPE: dict[type[MemroosError], type[sdk.A2AError]] = {

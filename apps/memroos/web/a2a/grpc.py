@@ -34,6 +34,7 @@ from google.rpc import error_details_pb2, status_pb2
 from memroos import registry
 from memroos.web import access
 from memroos.web.a2a import versions
+from memroos.web.a2a.compat import Handler03, told
 from memroos.web.a2a.context import CALL, LEGACY_EXTENSION_HEADER, Call, make_context, read_call
 from memroos.web.a2a.errors import protocol_errors, to_protocol
 from memroos_contracts.errors import MemroosError
@@ -208,6 +209,10 @@ class Door(GrpcHandler):
 class Door03(CompatGrpcHandler):
     """The service of A2A 0.3, which tells an error's name in the status message."""
 
+    def __init__(self, handler: RequestHandler, builder: GrpcServerCallContextBuilder) -> None:
+        super().__init__(handler, builder)
+        self.handler03 = Handler03(handler)
+
     async def _handle_unary(
         self,
         context: grpc.aio.ServicerContext[Any, Any],
@@ -215,14 +220,31 @@ class Door03(CompatGrpcHandler):
         default_response: T,
     ) -> T:
         try:
-            with protocol_errors():
-                call = self._context_builder.build(context)  # type: ignore[arg-type]  # typed for HTTP in the SDK
+            with told():
+                call = self._context_builder.build(context)
                 answer = await handler_func(call)
         except sdk.A2AError as error:
             await self.abort_context(error, context)
             return default_response
         await _tell_extensions(context, call, LEGACY_EXTENSION_HEADER)
         return answer
+
+    async def _handle_stream(
+        self,
+        context: grpc.aio.ServicerContext[Any, Any],
+        handler_func: Callable[[ServerCallContext], AsyncIterable[T]],
+    ) -> AsyncIterable[T]:
+        try:
+            with told():
+                call = self._context_builder.build(context)
+                first = True
+                async for item in handler_func(call):
+                    if first:
+                        await _tell_extensions(context, call, LEGACY_EXTENSION_HEADER)
+                        first = False
+                    yield item
+        except sdk.A2AError as error:
+            await self.abort_context(error, context)
 
     async def abort_context(self, error: sdk.A2AError, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         """Refuse a call as servers of 0.3 do."""

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 
 from memroos import registry
 from memroos.web import access
-from memroos.web.a2a.bodies import checked, unparsable, unreadable
+from memroos.web.a2a import compat, entry
 from memroos.web.a2a.cards import Cards
 from memroos.web.a2a.context import ContextBuilder
 from memroos_contracts.errors import MemroosError
@@ -46,14 +46,16 @@ def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starl
     builder = ContextBuilder()
     # The SDK adds a catch-all `/{tenant}`; it may live below /a2a and nowhere else.
     plain: list[BaseRoute] = [
-        checked(route, unreadable)
-        for route in create_rest_routes(handler, context_builder=builder)
-        if isinstance(route, Route)
+        entry.rest(route) for route in create_rest_routes(handler, context_builder=builder) if isinstance(route, Route)
     ]
+    old: list[BaseRoute] = [entry.rest_0_3(route) for route in compat.rest_routes(handler, builder)]
+    old_rpc = compat.JsonRpc03(handler, builder)
     aliases = [route for route in plain if isinstance(route, Route) and route.path.startswith(PREFIXES)]
 
     def rpc(path: str) -> list[BaseRoute]:
-        return [checked(route, unparsable) for route in create_jsonrpc_routes(handler, path, context_builder=builder)]
+        return [
+            entry.json_rpc(route, old_rpc) for route in create_jsonrpc_routes(handler, path, context_builder=builder)
+        ]
 
     async def kernel_card(request: Request) -> Response:
         return cards.respond(cards.kernel(), request.headers.get("if-none-match", ""))
@@ -67,6 +69,7 @@ def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starl
     agent_routes: list[BaseRoute] = [
         Route("/.well-known/agent-card.json", agent_card, methods=["GET"]),
         *rpc("/"),
+        *old,
         *plain,
     ]
     app = Starlette(
@@ -77,7 +80,7 @@ def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starl
             *rpc("/a2a"),
             *rpc("/a2a/agents/{agent}"),
             _below("/a2a/agents/{agent}", agent_routes),
-            _below("/a2a", [*plain, _below("/{tenant}", plain)]),
+            _below("/a2a", [*old, *plain, _below("/{tenant}", plain)]),
             *aliases,
         ],
     )

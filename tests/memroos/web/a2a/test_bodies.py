@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memroos.web.a2a import bodies
-from memroos.web.a2a.bodies import DEEPEST, find_fault, unparsable, unreadable
+from memroos.web.a2a.bodies import DEEPEST, find_fault
 
 JSON: Any = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.text()),
@@ -46,10 +46,3 @@ def test_only_what_cannot_be_read_is_refused(body: bytes, words: str) -> None:
     fault = find_fault(body)
 
     assert (words in fault) if words else fault == ""
-
-
-def test_a_refusal_is_in_the_words_of_its_binding() -> None:
-    rpc, rest = unparsable("No."), unreadable("No.")
-
-    assert (rpc.status_code, json.loads(bytes(rpc.body))["error"]["code"]) == (200, -32700)
-    assert (rest.status_code, json.loads(bytes(rest.body))["error"]["status"]) == (400, "INVALID_ARGUMENT")

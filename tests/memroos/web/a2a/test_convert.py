@@ -111,7 +111,13 @@ def test_every_state_has_its_number_both_ways(state: TaskState) -> None:
 
 def test_an_unspecified_state_restricts_nothing() -> None:
     assert convert.state_from(pb.TASK_STATE_UNSPECIFIED) is None
-    assert convert.state_from(4711) is None
+
+
+def test_a_state_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        convert.state_from(4711)
+
+    assert refused.value.facts["fields"] == {"status": "is no task state"}
 
 
 def test_a_message_of_the_history_is_no_item_of_a_stream() -> None:
