@@ -63,7 +63,7 @@ class Facts(dict[str, Any]):
         super().__init__(facts)
         self.violations = [{"field": name, "message": words} for name, words in (fields or {}).items()]
 
-    def get(self, name: str, default: Any = None) -> Any:  # type: ignore[override]  # narrower than the overloads
+    def get(self, name: str, default: Any = None) -> Any:
         """Return a fact, or under `errors` the wrong fields."""
         return self.violations if name == "errors" else super().get(name, default)
 

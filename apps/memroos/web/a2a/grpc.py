@@ -144,9 +144,9 @@ class Entrance(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Return the method's own handler, or one that refuses."""
         try:
             _caller.set(self._admit(handler_call_details))
@@ -157,8 +157,8 @@ class Entrance(grpc.aio.ServerInterceptor):
         return await continuation(handler_call_details)
 
     def _admit(self, details: grpc.HandlerCallDetails) -> tuple[Actor, Call]:
-        method = details.method  # type: ignore[attr-defined]  # the stubs leave out what a server gets
-        metadata = _values_of(details.invocation_metadata)  # type: ignore[attr-defined]
+        method = details.method
+        metadata = _values_of(details.invocation_metadata)
         actor = self._keyring.authenticate(_bearer(metadata("authorization")), self._clock.now())
         self._limiter.take(actor.key or actor.principal)
         version = versions.negotiate(metadata(versions.HEADER))
@@ -309,7 +309,7 @@ def _refusing(error: sdk.A2AError) -> grpc.RpcMethodHandler[Any, Any]:
     async def behaviour(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         await refuse(context, error)
 
-    return grpc.stream_stream_rpc_method_handler(behaviour)  # type: ignore[arg-type]  # typed for threads
+    return grpc.stream_stream_rpc_method_handler(behaviour)
 
 
 async def _tell_extensions(

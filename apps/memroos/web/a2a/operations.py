@@ -9,14 +9,15 @@ from a2a.utils import errors as sdk
 
 from memroos import broker, events, push, registry
 from memroos.web import access, streams
-from memroos.web.a2a import convert
-from memroos.web.a2a.context import ACTOR, AGENT
-from memroos.web.a2a.errors import protocol_errors, to_protocol
+from memroos.web.a2a import convert, extensions
+from memroos.web.a2a.context import ACTOR, AGENT, CALL
+from memroos.web.a2a.errors import invalid, protocol_errors, to_protocol
 from memroos.web.a2a.push import PushOperations
 from memroos.web.streams import Streams
 from memroos_contracts.broker import TaskDetail, TaskState, TaskView
 from memroos_contracts.errors import InvalidRequest, MemroosError, NotFound
 from memroos_contracts.identity import Actor, AgentId, Role, TaskId
+from memroos_contracts.registry import AgentView
 from memroos_kit.db import Database
 from memroos_kit.stopping import Stopping
 
@@ -81,6 +82,7 @@ class BrokerHandler(PushOperations):
         actor = _actor(context, "a2aSendStreamingMessage")
         # There is a place for the stream, or nothing is sent.
         with protocol_errors(), self._streams.open(actor) as ended:
+            _demand_streaming(self._addressed(actor, context))
             send, length = self._send(actor, params, context), _history_length(params.configuration)
             verb = self._sending(actor, params, context)
             task = await self._read(actor, await self._db.write(actor, verb, send))
@@ -93,6 +95,7 @@ class BrokerHandler(PushOperations):
         """Show a task as it is, then everything that happens to it."""
         actor = _actor(context, "a2aSubscribeToTask")
         with protocol_errors(), self._streams.open(actor) as ended:
+            _demand_streaming(self._addressed(actor, context))
             agent = self._agent(actor, context)
             task = await self._db.write(actor, broker.read_task, TaskId(params.id), agent_id=agent)
             if broker.is_final(task.state):
@@ -120,12 +123,7 @@ class BrokerHandler(PushOperations):
         actor = _actor(context, "a2aListTasks")
         size = params.page_size if params.HasField("page_size") else PAGE
         if not 1 <= size <= PAGE_MAX:
-            raise sdk.InvalidParamsError(
-                message="pageSize must be between 1 and 100.",
-                data={"errors": [{"field": "pageSize", "message": "must be between 1 and 100"}]},
-            )
-        if params.HasField("history_length") and params.history_length < 0:
-            raise sdk.InvalidParamsError(message="historyLength must not be negative.")
+            raise invalid("pageSize must be between 1 and 100.", pageSize="must be between 1 and 100")
         with protocol_errors():
             agent = self._agent(actor, context)
             wanted = broker.TaskFilter(
@@ -137,7 +135,7 @@ class BrokerHandler(PushOperations):
                 if params.HasField("status_timestamp_after")
                 else None,
             )
-            length = params.history_length if params.HasField("history_length") else 0
+            length = _history_length(params) or 0
             page = await self._page(actor, wanted, params, size=size, history_length=length)
         return a2a_pb2.ListTasksResponse(
             tasks=[convert.task_to(detail) for detail in page.items],
@@ -188,12 +186,27 @@ class BrokerHandler(PushOperations):
 
     def _send(self, actor: Actor, params: a2a_pb2.SendMessageRequest, context: ServerCallContext) -> broker.Send:
         """Return what the caller wants sent, to the agent whose endpoint it called."""
-        _demand_tenant(actor, context)
         message = convert.message_from(params.message)
         wish = message.metadata or {}
         skill, tags = str(wish.get(SKILL, "")), _tags(wish.get(TAGS))
-        agent = context.state[AGENT] or ("" if skill or tags or message.task_id else self._default_agent)
+        name = _endpoint(actor, context)
+        self._settle_extensions(actor, context, name, message.task_id)
+        agent = name or ("" if skill or tags or message.task_id else self._default_agent)
         return broker.Send(message=message, agent=agent, skill=skill, tags=tags, purpose=str(wish.get(PURPOSE, "")))
+
+    def _settle_extensions(self, actor: Actor, context: ServerCallContext, name: str, task_id: str) -> None:
+        """Note which extensions take effect; an agent that is found by skill is not known yet, and has none.
+
+        Raises:
+            ExtensionSupportRequiredError: the agent demands one that the caller does not ask for.
+        """
+        try:
+            wanted = name or (task_id and self._tasks.get(actor, TaskId(task_id)).agent_id)
+            remote = self._db.read_inline(actor, registry.get_remote, wanted) if wanted else None
+        except NotFound:
+            return  # no remote agent; whether there is one at all is said by the broker
+        if remote is not None:
+            context.state[CALL].activated = list(extensions.settle(remote.card, context.requested_extensions))
 
     async def _read(self, actor: Actor, task: TaskView) -> TaskView:
         """Put on record that the actor gets to see a task that is not its own."""
@@ -222,15 +235,18 @@ class BrokerHandler(PushOperations):
     def _with_content(self, actor: Actor, task: TaskView, history_length: int | None) -> a2a_pb2.Task:
         return convert.task_to(self._tasks.detail(actor, task, history_length=history_length))
 
-    def _agent(self, actor: Actor, context: ServerCallContext) -> AgentId | None:
+    def _addressed(self, actor: Actor, context: ServerCallContext) -> AgentView | None:
         """Return the agent whose endpoint was called, None at the kernel's own.
 
         Raises:
             NotFound: there is no such agent, or the tenant is not the caller's.
         """
-        _demand_tenant(actor, context)
-        name = context.state[AGENT]
-        return self._db.read_inline(actor, registry.get_agent, name).id if name else None
+        name = _endpoint(actor, context)
+        return self._db.read_inline(actor, registry.get_agent, name) if name else None
+
+    def _agent(self, actor: Actor, context: ServerCallContext) -> AgentId | None:
+        addressed = self._addressed(actor, context)
+        return None if addressed is None else addressed.id
 
 
 def _actor(context: ServerCallContext, operation: str) -> Actor:
@@ -243,12 +259,30 @@ def _actor(context: ServerCallContext, operation: str) -> Actor:
     return actor
 
 
-def _demand_tenant(actor: Actor, context: ServerCallContext) -> None:
-    if context.tenant and context.tenant != actor.workspace:
+def _endpoint(actor: Actor, context: ServerCallContext) -> str:
+    """Return the agent whose endpoint was called: the one in the address, or that of the tenant; empty for none.
+
+    A tenant is the caller's workspace, which means the endpoint that was called anyway, or an agent's name.
+
+    Raises:
+        NotFound: the tenant is another one than the address says.
+    """
+    name: str = context.state[AGENT]
+    if context.tenant in {"", actor.workspace, name}:
+        return name
+    if name:
         raise NotFound("There is nothing here.", kind_of_object="tenant", id=context.tenant)
+    return context.tenant
 
 
-def _history_length(holder: a2a_pb2.SendMessageConfiguration | a2a_pb2.GetTaskRequest) -> int | None:
+def _demand_streaming(agent: AgentView | None) -> None:
+    if agent is not None and not agent.capabilities.streaming:
+        raise sdk.UnsupportedOperationError(message=f"The endpoint of {agent.name} does not stream; its card says so.")
+
+
+def _history_length(
+    holder: a2a_pb2.SendMessageConfiguration | a2a_pb2.GetTaskRequest | a2a_pb2.ListTasksRequest,
+) -> int | None:
     if not holder.HasField("history_length"):
         return None
     if holder.history_length < 0:
