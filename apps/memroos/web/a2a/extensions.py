@@ -10,16 +10,16 @@ import msgspec
 from a2a.utils import errors as sdk
 
 
-class _Extension(msgspec.Struct):
+class _Extension(msgspec.Struct, frozen=True):
     uri: str = ""
     required: bool = False
 
 
-class _Capabilities(msgspec.Struct):
-    extensions: list[_Extension] = []
+class _Capabilities(msgspec.Struct, frozen=True):
+    extensions: tuple[_Extension, ...] = ()
 
 
-class _Card(msgspec.Struct):
+class _Card(msgspec.Struct, frozen=True):
     capabilities: _Capabilities = _Capabilities()
 
 
@@ -43,12 +43,11 @@ def settle(card: bytes, requested: Set[str]) -> tuple[str, ...]:
     return tuple(extension.uri for extension in declared if extension.uri in requested)
 
 
-def _declared(card: bytes) -> list[_Extension]:
+def _declared(card: bytes) -> tuple[_Extension, ...]:
     if not card:
-        return []
+        return ()
     try:
-        return [
-            extension for extension in msgspec.json.decode(card, type=_Card).capabilities.extensions if extension.uri
-        ]
-    except msgspec.MsgspecError:  # it was accepted with another shape there; then it declares nothing
-        return []
+        declared = msgspec.json.decode(card, type=_Card).capabilities.extensions
+    except msgspec.MsgspecError:  # of another shape there than the protocol's: then it declares nothing
+        return ()
+    return tuple(extension for extension in declared if extension.uri)
