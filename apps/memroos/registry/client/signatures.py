@@ -159,7 +159,7 @@ def _read(one: Any) -> Signature | None:
     # b64, crit: extensions that change what is signed; whoever does not know them has to refuse (RFC 7515, 4.1.11)
     if header.get("alg") not in _VERIFIERS or "crit" in header or "b64" in header:
         return None
-    key_id, key_set_url, value = header.get("kid", ""), header.get("jku", ""), one.get("signature")
+    key_id, key_set_url, value = header.get("kid") or "", header.get("jku") or "", one.get("signature")
     if not (isinstance(key_id, str) and isinstance(key_set_url, str) and isinstance(value, str)):
         return None
     if len(key_id) > LONGEST_KEY_ID or not key_id.isprintable():
