@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from litestar import Request
 from litestar.di import Provide
@@ -31,7 +32,7 @@ from memroos_contracts.errors import MemroosError
 from memroos_contracts.governance import Action
 from memroos_contracts.identity import service_actor
 from memroos_contracts.registry import AgentKind, AgentSkill, AgentState, NewAgent
-from memroos_kit import lock, log, outbound, server
+from memroos_kit import lock, log, outbound, server, tracing
 from memroos_kit.clock import Clock, SystemClock
 from memroos_kit.db import Database
 from memroos_kit.db.migrate import migrate
@@ -122,6 +123,9 @@ class Kernel:
             admits=lambda key: self.keyring.admits(key, self.clock.now()),
         )
         self.long_polls = LongPolls(self.db, self.notifier, self.streams, wait_max_s=settings.wait_max_s)
+        self.cards = Cards(
+            settings.base_url, __version__, self.keyset, self.clock, grpc_address=self._public_grpc_address
+        )
         self._first_steps()
         self.app = self._app()
 
@@ -151,7 +155,7 @@ class Kernel:
             blocking_s=settings.wait_max_s,
             default_agent=settings.default_agent,
         )
-        a2a = create_a2a_app(handler, Cards(settings.base_url, __version__), self.db)
+        a2a = create_a2a_app(handler, self.cards, self.db)
         limiter = RateLimiter(per_minute=settings.requests_per_minute, burst=settings.request_burst)
         self.grpc_door = GrpcDoor(
             handler,
@@ -176,6 +180,14 @@ class Kernel:
         )
         access.demand_complete([*_operations(app), *A2A_OPERATIONS])
         return app
+
+    def _public_grpc_address(self) -> str:
+        """Return where others reach the gRPC door, empty where there is none."""
+        settings = self.settings
+        if not settings.grpc:
+            return ""
+        host = urlsplit(settings.base_url).hostname or settings.host
+        return settings.grpc_public_address or f"{f'[{host}]' if ':' in host else host}:{self.grpc_door.port}"
 
     def _dependencies(self) -> dict[str, Provide]:
         parts: dict[str, Any] = {
@@ -286,11 +298,15 @@ def run_kernel(settings: Settings) -> None:
 
     Raises:
         AlreadyRunning: another kernel runs on this data directory.
+        TracingRefused: spans are wanted, and cannot be made.
         SystemExit: one of the workers died, which ends the rest too; the log says of what.
     """
     log.configure(process="kernel", level=settings.log_level, form=settings.log_format)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with lock.hold(settings.data_dir / LOCK, process="kernel") as held:
+    with (
+        lock.hold(settings.data_dir / LOCK, process="kernel") as held,
+        tracing.exporting(settings.otel_endpoint, "memroos-kernel", __version__),
+    ):
         kernel = Kernel(settings)
         server.run(
             kernel.app,

@@ -14,7 +14,15 @@ from memroos_kit.clock import Clock
 from memroos_kit.edge import App, Receive, Scope, Send
 from memroos_kit.limits import RateLimiter
 
-PUBLIC = ("/healthz", "/readyz", "/.well-known/agent-card.json")
+TELLS_MORE_WITH_A_KEY = ("/.well-known/ai-catalog.json",)
+PUBLIC = (
+    "/healthz",
+    "/readyz",
+    "/.well-known/agent-card.json",
+    "/.well-known/agent.json",
+    "/.well-known/jwks.json",
+    *TELLS_MORE_WITH_A_KEY,
+)
 PUBLIC_BELOW = ("/problems/",)
 
 
@@ -40,7 +48,7 @@ class Front:
             await self._rest(scope, receive, send)
             return
         path: str = scope["path"]
-        if not is_public(path):
+        if not is_public(path) or (path in TELLS_MORE_WITH_A_KEY and _has_key(scope["headers"])):
             try:
                 actor = self._keyring.authenticate(_bearer(scope["headers"]), self._clock.now())
                 self._limiter.take(actor.key or actor.principal)
@@ -80,6 +88,10 @@ async def refuse(error: MemroosError, send: Send) -> None:
         }
     )
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _has_key(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"authorization" for name, _ in headers)
 
 
 def _bearer(headers: Sequence[tuple[bytes, bytes]]) -> str | None:

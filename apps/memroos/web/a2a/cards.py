@@ -1,15 +1,42 @@
-"""Agent cards: the kernel's own, and one for each agent that is reached through it."""
+"""Agent cards: the kernel's own, and one for each agent that is reached through it, signed with the kernel's key.
 
-import hashlib
+One body serves clients of A2A 1.0 and 0.3: it has the fields of both.
+"""
 
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from a2a.client.card_resolver import parse_agent_card
+from a2a.compat.v0_3.conversions import to_compat_agent_card
 from a2a.types import a2a_pb2
-from google.protobuf.json_format import MessageToDict
-from starlette.responses import JSONResponse, Response
+from google.protobuf.json_format import MessageToDict, ParseError
 
-from memroos_contracts.registry import AgentSkill, AgentView
+from memroos.web.a2a.signing import CardSigner, forms_of, to_json, write
+from memroos_contracts.registry import AgentSkill, AgentView, Capabilities
+from memroos_kit.clock import Clock
+from memroos_kit.keyset import KeySet
 
-PROTOCOL_VERSION = "1.0"
+V1_0, V0_3 = "1.0", "0.3"
+KEY_SET_PATH = "/.well-known/jwks.json"
 _TEXT = ["text/plain", "application/json"]
+_TAKES_ANYTHING = Capabilities()
+
+
+def no_grpc() -> str:
+    """Say that there is no gRPC door."""
+    return ""
+
+
+class Served(msgspec.Struct, frozen=True):
+    """A card as it is served."""
+
+    body: bytes
+    content: bytes
+    """What it says, without its signatures, and by which key it is signed: the same content, the same card."""
+    changed_at: datetime
 
 
 class Cards:
@@ -18,13 +45,26 @@ class Cards:
     Args:
         public_url: the address under which clients reach the kernel, without a slash at the end.
         version: the kernel's version.
-        max_age_s: how long a client may keep a card, in seconds.
+        clock: the time; the kernel's own part of the cards is what it is since they were made.
+        grpc_address: gives the `host:port` of the gRPC door, which may be known only when it is open; empty for none.
     """
 
-    def __init__(self, public_url: str, version: str, *, max_age_s: int = 60) -> None:
-        self._url = public_url.rstrip("/")
-        self._version = version
-        self._max_age_s = max_age_s
+    def __init__(
+        self,
+        public_url: str,
+        version: str,
+        keyset: KeySet,
+        clock: Clock,
+        *,
+        grpc_address: Callable[[], str] = no_grpc,
+    ) -> None:
+        self.url = public_url.rstrip("/")
+        self.version = version
+        self._signer = CardSigner(keyset, f"{self.url}{KEY_SET_PATH}")
+        self._keyset = keyset
+        self._clock = clock
+        self._started_at = clock.now()
+        self._grpc_address = grpc_address
 
     def kernel(self) -> a2a_pb2.AgentCard:
         """Return the kernel's card: it takes a message and finds the agent for it."""
@@ -32,7 +72,7 @@ class Cards:
             name="MemRoOS",
             description="Routes a message to the agent that is named, or that offers the skill or tag asked for in the "
             "message's metadata (memroos.skill, memroos.tags).",
-            path="/a2a",
+            interfaces=self._interfaces("/a2a"),
             skills=[
                 a2a_pb2.AgentSkill(
                     id="route",
@@ -43,36 +83,101 @@ class Cards:
             ],
         )
 
-    def agent(self, agent: AgentView) -> a2a_pb2.AgentCard:
-        """Return an agent's card: its skills, and an address at the kernel."""
-        return self._card(
+    def extended_kernel(self, agents: Sequence[AgentView]) -> a2a_pb2.AgentCard:
+        """Return the kernel's card with what these agents can do, signed."""
+        card = self.kernel()
+        card.skills.extend(_offered(agents))
+        return self._signed(card)
+
+    def agent(self, agent: AgentView, upstream: bytes = b"") -> a2a_pb2.AgentCard:
+        """Return an agent's card: its skills, and an address at the kernel.
+
+        Args:
+            upstream: a remote agent's own card. What clients must know to talk to it is taken over: its extensions and
+                the kinds of content it takes and gives. Where it is and how one gets in there is not.
+        """
+        card = self._card(
             name=agent.title or agent.name,
             description=agent.description or agent.title or agent.name,
-            path=f"/a2a/agents/{agent.name}",
+            interfaces=self._interfaces(f"/a2a/agents/{agent.name}", agent=agent.name),
             skills=[_skill(skill) for skill in agent.skills],
+            capabilities=agent.capabilities,
         )
+        own = read_card(upstream)
+        if own is not None:
+            card.capabilities.extensions.extend(own.capabilities.extensions)
+            card.default_input_modes[:] = own.default_input_modes or _TEXT
+            card.default_output_modes[:] = own.default_output_modes or _TEXT
+        return card
 
-    def respond(self, card: a2a_pb2.AgentCard, if_none_match: str) -> Response:
-        """Return a card as a response that can be revalidated."""
-        response = JSONResponse({"skills": [], **MessageToDict(card)})  # required, also where there are none
-        etag = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
-        headers = {"ETag": etag, "Cache-Control": f"max-age={self._max_age_s}"}
-        if etag in if_none_match or if_none_match.strip() == "*":
-            return Response(status_code=304, headers=headers)
-        response.headers.update(headers)
-        return response
+    def extended_agent(self, agent: AgentView, upstream: bytes = b"") -> a2a_pb2.AgentCard:
+        """Return an agent's card with what its own card says of who made it, signed."""
+        card, own = self.agent(agent, upstream), read_card(upstream)
+        if own is not None:
+            for field in ("documentation_url", "icon_url"):
+                if own.HasField(field):
+                    setattr(card, field, getattr(own, field))
+            if own.HasField("provider"):
+                card.provider.CopyFrom(own.provider)
+        return self._signed(card)
 
-    def _card(self, *, name: str, description: str, path: str, skills: list[a2a_pb2.AgentSkill]) -> a2a_pb2.AgentCard:
-        url = f"{self._url}{path}"
+    def serve(self, card: a2a_pb2.AgentCard, changed_at: datetime | None = None) -> Served:
+        """Return a card as it goes out, signed.
+
+        Args:
+            changed_at: when its content last changed, where that may be after the kernel's start.
+        """
+        written = to_json(card)
+        for name, value in _as_0_3(card).items():
+            _merge(written, name, value)
+        forms = forms_of(card, written)
+        signatures = [MessageToDict(signature) for signature in self._signer.sign(forms)]
+        since = max(changed_at or self._started_at, self._started_at, self._signer.since)
+        content = b"\n".join((self._signer.key_id.encode(), *forms))
+        return Served(write({**written, "signatures": signatures}), content, since)
+
+    def key_set(self) -> bytes:
+        """Return the public keys that verify the cards and the webhooks, as a JSON Web Key Set."""
+        return write(self._keyset.jwks(self._clock.now()))
+
+    def _signed(self, card: a2a_pb2.AgentCard) -> a2a_pb2.AgentCard:
+        """Sign a card for the SDK to write, which has three ways to do that."""
+        card.signatures.extend(self._signer.sign(forms_of(card, MessageToDict(card), _as_0_3(card))))
+        return card
+
+    def _interfaces(self, path: str, *, agent: str = "") -> list[a2a_pb2.AgentInterface]:
+        """Return where an endpoint is reached, the preferred way first."""
+        url, grpc = f"{self.url}{path}", self._grpc_address()
+        found = [("JSONRPC", url, V1_0, ""), ("HTTP+JSON", url, V1_0, "")]
+        if grpc:
+            found.append(("GRPC", grpc, V1_0, agent))
+        found += [("JSONRPC", url, V0_3, ""), ("HTTP+JSON", url, V0_3, "")]
+        if grpc and not agent:  # calls in 0.3 cannot say which agent they are for
+            found.append(("GRPC", grpc, V0_3, ""))
+        return [
+            a2a_pb2.AgentInterface(url=where, protocol_binding=binding, protocol_version=version, tenant=tenant)
+            for binding, where, version, tenant in found
+        ]
+
+    def _card(
+        self,
+        *,
+        name: str,
+        description: str,
+        interfaces: list[a2a_pb2.AgentInterface],
+        skills: list[a2a_pb2.AgentSkill],
+        capabilities: Capabilities = _TAKES_ANYTHING,
+    ) -> a2a_pb2.AgentCard:
         return a2a_pb2.AgentCard(
             name=name,
             description=description,
-            version=self._version,
-            supported_interfaces=[
-                a2a_pb2.AgentInterface(url=url, protocol_binding=binding, protocol_version=PROTOCOL_VERSION)
-                for binding in ("JSONRPC", "HTTP+JSON")
-            ],
-            capabilities=a2a_pb2.AgentCapabilities(streaming=True, push_notifications=False, extended_agent_card=False),
+            version=self.version,
+            supported_interfaces=interfaces,
+            capabilities=a2a_pb2.AgentCapabilities(
+                streaming=capabilities.streaming,
+                push_notifications=capabilities.push_notifications,
+                extended_agent_card=capabilities.extended_agent_card,
+            ),
             default_input_modes=_TEXT,
             default_output_modes=_TEXT,
             skills=skills,
@@ -85,6 +190,50 @@ class Cards:
             },
             security_requirements=[a2a_pb2.SecurityRequirement(schemes={"bearer": a2a_pb2.StringList()})],
         )
+
+
+@lru_cache(maxsize=256)
+def read_card(body: bytes) -> a2a_pb2.AgentCard | None:
+    """Return a remote agent's own card, None where there is none, or none that can be read. Not to be changed."""
+    if not body:
+        return None
+    try:
+        return parse_agent_card(msgspec.json.decode(body))
+    except (msgspec.DecodeError, ParseError):
+        return None
+
+
+def _as_0_3(card: a2a_pb2.AgentCard) -> dict[str, Any]:
+    """Return a card in the words of A2A 0.3."""
+    written: dict[str, Any] = to_compat_agent_card(card).model_dump(mode="json", by_alias=True, exclude_none=True)
+    return written
+
+
+def _merge(into: Any, name: str, value: Any) -> None:
+    """Add the fields that 0.3 has and 1.0 has not; what both have stays as 1.0 writes it."""
+    if name not in into:
+        into[name] = value
+    elif isinstance(value, dict) and isinstance(into[name], dict):
+        for key, item in value.items():
+            _merge(into[name], key, item)
+    elif isinstance(value, list) and isinstance(into[name], list):
+        for mine, other in zip(into[name], value, strict=False):
+            if isinstance(mine, dict) and isinstance(other, dict):
+                for key, item in other.items():
+                    _merge(mine, key, item)
+
+
+def _offered(agents: Sequence[AgentView]) -> list[a2a_pb2.AgentSkill]:
+    """Return what several agents can do; a skill that more than one has is listed once, since routing is by skill."""
+    found: dict[str, tuple[a2a_pb2.AgentSkill, list[str]]] = {}
+    for agent in agents:
+        for skill in agent.skills:
+            listed, names = found.setdefault(skill.id, (_skill(skill), []))
+            names.append(agent.name)
+            listed.tags.extend(tag for tag in skill.tags if tag not in listed.tags)
+    for listed, names in found.values():
+        listed.description = f"{listed.description}\nOffered by: {', '.join(names)}."
+    return [listed for listed, _ in found.values()]
 
 
 def _skill(skill: AgentSkill) -> a2a_pb2.AgentSkill:

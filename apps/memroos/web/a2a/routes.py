@@ -10,22 +10,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
-from memroos import registry
-from memroos.web import access
-from memroos.web.a2a import compat, entry
+from memroos.web.a2a import compat, discovery, entry
 from memroos.web.a2a.cards import Cards
+from memroos.web.a2a.catalog import Directory
 from memroos.web.a2a.context import ContextBuilder
 from memroos_contracts.errors import MemroosError
-from memroos_contracts.identity import Actor
 from memroos_kit import problems
 from memroos_kit.db import Database
 
-PREFIXES = ("/a2a", "/tasks", "/message:send", "/message:stream", "/api/a2a", "/.well-known/agent-card.json")
+PREFIXES = ("/a2a", "/tasks", "/message:send", "/message:stream", "/api/a2a", "/.well-known")
 """What belongs to this application; everything else is REST."""
 
 OPERATIONS = (
     "a2aKernelCard",
     "a2aAgentCard",
+    "a2aUpstreamCard",
+    "a2aKeySet",
+    "a2aCatalog",
     "a2aSendMessage",
     "a2aSendStreamingMessage",
     "a2aGetTask",
@@ -57,17 +58,8 @@ def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starl
             entry.json_rpc(route, old_rpc) for route in create_jsonrpc_routes(handler, path, context_builder=builder)
         ]
 
-    async def kernel_card(request: Request) -> Response:
-        return cards.respond(cards.kernel(), request.headers.get("if-none-match", ""))
-
-    async def agent_card(request: Request) -> Response:
-        actor: Actor = request.scope["actor"]
-        access.demand("a2aAgentCard", actor)
-        agent = await db.read(actor, registry.get_agent, request.path_params["agent"])
-        return cards.respond(cards.agent(agent), request.headers.get("if-none-match", ""))
-
     agent_routes: list[BaseRoute] = [
-        Route("/.well-known/agent-card.json", agent_card, methods=["GET"]),
+        *discovery.agent_routes(cards, db),
         *rpc("/"),
         *old,
         *plain,
@@ -75,7 +67,7 @@ def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starl
     app = Starlette(
         exception_handlers={MemroosError: _on_error, HTTPException: _on_http},
         routes=[
-            Route("/.well-known/agent-card.json", kernel_card, methods=["GET"]),
+            *discovery.public_routes(cards, Directory(cards), db),
             *rpc("/api/a2a"),
             *rpc("/a2a"),
             *rpc("/a2a/agents/{agent}"),
