@@ -152,6 +152,7 @@ class Kernel:
             self.notifier,
             self.streams,
             self.push_terms,
+            self.cards,
             blocking_s=settings.wait_max_s,
             default_agent=settings.default_agent,
         )

@@ -162,9 +162,8 @@ def configure(endpoint: str, service_name: str, version: str = "") -> None:
     exporter = OTLPSpanExporter(endpoint=address, timeout=EXPORT_S)
     about = {"service.name": service_name, "service.version": version or "unknown"}
     provider = TracerProvider(resource=Resource(about, SCHEMA_URL), shutdown_on_exit=False)
-    provider.add_span_processor(
-        BatchSpanProcessor(_Watched(exporter, address), max_queue_size=QUEUE, schedule_delay_millis=EVERY_MS)
-    )
+    watched: Any = _Watched(exporter, address)  # its base class comes with the extra
+    provider.add_span_processor(BatchSpanProcessor(watched, max_queue_size=QUEUE, schedule_delay_millis=EVERY_MS))
     _Export.tracer = provider.get_tracer(US, version or None, schema_url=SCHEMA_URL)
     _Export.end = lambda: _end(provider.shutdown, exporter.shutdown)
 
@@ -174,6 +173,20 @@ def shutdown() -> None:
     end, _Export.end, _Export.tracer = _Export.end, None, None
     if end is not None:
         end()
+
+
+@contextmanager
+def exporting(endpoint: str, service_name: str, version: str = "") -> Iterator[None]:
+    """Make spans while inside, as `configure` and `shutdown` do.
+
+    Raises:
+        TracingRefused: the address is none, or the extra is not installed.
+    """
+    configure(endpoint, service_name, version)
+    try:
+        yield
+    finally:
+        shutdown()
 
 
 def _end(flush: Callable[[], None], give_up: Callable[[], None]) -> None:

@@ -14,6 +14,7 @@ from memroos.cli.settings import kernel_settings
 from memroos.supervisor import REFUSED
 from memroos_contracts.errors import MemroosError
 from memroos_kit.lock import AlreadyRunning
+from memroos_kit.tracing import TracingRefused
 
 
 class Refused(Failure):
@@ -36,6 +37,8 @@ def kernel(supervised: bool) -> None:
         wiring.run_kernel(settings)
     except AlreadyRunning as error:
         raise Refused(f"{error}.", "One kernel serves one data directory: MEMROOS_DATA_DIR.") from error
+    except TracingRefused as error:
+        raise Refused(str(error), "docs/how-to/trace-a-task.md has the steps.") from error
     except MemroosError as error:
         raise Refused(str(error), f"docs/reference/problems.md explains {error.slug()}.") from error
     except OSError as error:
