@@ -49,7 +49,7 @@ from memroos.broker.service import (
     send_message,
 )
 from memroos.broker.tails import Tails, Tasks
-from memroos.broker.worker import LocalDeliveries, sweep, sweep_step
+from memroos.broker.worker import LocalDeliveries, RemoteDeliveries, Terms, sweep, sweep_step
 
 __all__ = [
     "DDL",
@@ -60,8 +60,10 @@ __all__ = [
     "EchoAgent",
     "LocalDeliveries",
     "NoRoute",
+    "RemoteDeliveries",
     "Send",
     "Tails",
+    "Terms",
     "TaskClosed",
     "Tasks",
     "TaskFilter",

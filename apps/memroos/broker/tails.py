@@ -110,6 +110,11 @@ class Tasks:
             return tail.task
         return self._db.read_inline(actor, queries.get_task, task_id)
 
+    def peek(self, task_id: TaskId) -> TaskView | None:
+        """Return a task that changed lately, without looking further; for the kernel's own loops."""
+        tail = self._tails.find(task_id)
+        return None if tail is None else tail.task
+
     def events(self, actor: Actor, task_id: TaskId, *, after: int, most: int) -> list[TaskEvent]:
         """Return a task's log after a generation, oldest first. The caller has looked the task up."""
         tail = self._tails.find(task_id)

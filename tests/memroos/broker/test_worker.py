@@ -381,7 +381,7 @@ class Failing:
 def test_a_store_that_fails_for_a_while_leaves_the_work_where_it_was(
     house: House, notifier: events.Notifier, local: Actor, monkeypatch: pytest.MonkeyPatch, error: MemroosError
 ) -> None:
-    monkeypatch.setattr(worker, "SWEEP_S", 0.05)
+    monkeypatch.setattr(worker.local, "SWEEP_S", 0.05)
     failing = Failing(house.db, error, times=2)
     slow = Scripted(Report(artifact=Artifact("a", [Part(text="result")])), DONE, pause=lambda: asyncio.sleep(0.02))
 
@@ -410,7 +410,7 @@ def test_a_store_that_fails_for_a_while_leaves_the_work_where_it_was(
 def test_a_store_that_fails_is_not_asked_in_a_tight_loop(
     house: House, notifier: events.Notifier, local: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "SWEEP_S", 0.05)
+    monkeypatch.setattr(worker.local, "SWEEP_S", 0.05)
     failing = Failing(house.db, StorageFull(), times=1_000_000)
 
     async def run() -> None:

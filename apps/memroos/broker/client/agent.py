@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -90,7 +90,7 @@ class RemoteClient:
         self._transport: ClientTransport | None = None
         self._connecting = asyncio.Lock()
 
-    async def stream(self, message: Message, call: Call) -> AsyncIterator[rules.Item]:
+    async def stream(self, message: Message, call: Call) -> AsyncGenerator[rules.Item]:
         """Send a message and yield what the agent says to it until it closes the stream.
 
         Raises:
@@ -104,7 +104,7 @@ class RemoteClient:
                 async for item in items:
                     yield item
 
-    async def subscribe(self, remote_id: str, call: Call) -> AsyncIterator[rules.Item]:
+    async def subscribe(self, remote_id: str, call: Call) -> AsyncGenerator[rules.Item]:
         """Yield the task as it is, then what the agent says about it until it closes the stream.
 
         Raises:
@@ -188,7 +188,7 @@ class RemoteClient:
         if self._channel is not None:
             await self._channel.close()
 
-    async def _items(self, answers: AsyncIterator[a2a_pb2.StreamResponse]) -> AsyncIterator[rules.Item]:
+    async def _items(self, answers: AsyncIterator[a2a_pb2.StreamResponse]) -> AsyncGenerator[rules.Item]:
         # Over HTTP the connection itself is watched, so that a server's signs of life count.
         quiet_s = self._silence_s if self.interface.binding == "GRPC" else None
         while True:

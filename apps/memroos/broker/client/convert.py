@@ -28,6 +28,13 @@ def item_from(answer: Update) -> rules.Item:
             return snapshot_from(answer.task)
         case "message":
             return rules.Reply(message_from(answer.message))
+    if isinstance(answer, a2a_pb2.StreamResponse):
+        return _change_from(answer)
+    raise InvalidAnswer("an answer that is neither task nor message")
+
+
+def _change_from(answer: a2a_pb2.StreamResponse) -> rules.Change:
+    match answer.WhichOneof("payload"):
         case "status_update":
             update = answer.status_update
             return rules.Status(

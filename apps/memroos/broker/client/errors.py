@@ -29,7 +29,15 @@ class RemoteError(Exception):
 
 
 class RemoteUnreachable(RemoteError):
-    """No answer, or one that says: later. Whether the request arrived is not known."""
+    """No answer, or one that says: later.
+
+    Args:
+        arrived: whether the request may have arrived nevertheless.
+    """
+
+    def __init__(self, words: str, *, arrived: bool = True) -> None:
+        super().__init__(words)
+        self.arrived = arrived
 
 
 class InvalidAnswer(RemoteError):
@@ -62,7 +70,8 @@ def remote_errors() -> Iterator[None]:
 
 def _translated(error: Exception) -> RemoteError:  # noqa: C901, PLR0911 - one table
     if isinstance(error, A2AClientTimeoutError | NameUnresolved | OSError):
-        return RemoteUnreachable(_words(error))
+        cause = error.__cause__ or error
+        return RemoteUnreachable(_words(error), arrived=not isinstance(cause, httpx.ConnectTimeout | NameUnresolved))
     if isinstance(error, ReplyRefused):
         slow = error.facts.get("reason") == "too-slow"
         return RemoteUnreachable(error.detail) if slow else InvalidAnswer(error.detail)
@@ -94,7 +103,7 @@ def _of_client(error: A2AClientError) -> RemoteError:
             return RemoteUnreachable(f"HTTP {status}")
         return RemoteRefused(f"HTTP_{status}", f"The agent answered with HTTP {status}.")
     if isinstance(cause, httpx.HTTPError):
-        return RemoteUnreachable(_words(cause))
+        return RemoteUnreachable(_words(cause), arrived=not isinstance(cause, httpx.ConnectError))
     if isinstance(cause, grpc.aio.AioRpcError):
         return _of_grpc(cause)
     found = _CODE.match(str(error))
