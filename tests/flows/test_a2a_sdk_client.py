@@ -368,7 +368,7 @@ def test_errors_are_those_of_the_protocol(kernel: Kernel, caller: Agent, clerk: 
         async with client_at(kernel, caller.key, binding) as client:
             with pytest.raises(sdk.TaskNotCancelableError):
                 await client.cancel_task(pb.CancelTaskRequest(id=mine["id"]))
-            with pytest.raises(sdk.PushNotificationNotSupportedError):
+            with pytest.raises(sdk.InvalidParamsError, match="not in the allow-list"):
                 await client.create_task_push_notification_config(
                     pb.TaskPushNotificationConfig(task_id=mine["id"], url="https://hook.example")
                 )
