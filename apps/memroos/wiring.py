@@ -129,6 +129,11 @@ class Kernel:
         self._first_steps()
         self.app = self._app()
 
+    @property
+    def broker_id(self) -> str:
+        """Our name among brokers, by which a loop is found: part of the digest of the ledger's public key."""
+        return f"memroos-{hashlib.sha256(self.signer.verifier.encode()).hexdigest()[:16]}"
+
     def _first_steps(self) -> None:
         """Make what every kernel has: the default workspace, the operator's key, the echo agent."""
         self.db.write_now(KERNEL, registry.ensure_default_workspace)
@@ -254,8 +259,19 @@ class Kernel:
             sign=self.keyset.sign_webhook,
             encode=encode_notification,
         )
+        remote = broker.RemoteDeliveries(
+            db,
+            self.tasks,
+            self.notifier,
+            self.guard,
+            self.sealer,
+            terms=broker.Terms(
+                broker_id=self.broker_id, silence_s=self.settings.remote_silence_s, poll_s=self.settings.remote_poll_s
+            ),
+        )
         return [
             local.run(stopping),
+            remote.run(stopping),
             pushes.run(stopping),
             broker.sweep(db, stopping),
             audit_worker.run(db, self.ledger, stopping, every_s=self.settings.seal_interval_s),

@@ -9,7 +9,8 @@ from a2a.utils import errors as sdk
 
 from memroos import broker, events, push, registry
 from memroos.web import access, streams
-from memroos.web.a2a import convert, extensions
+from memroos.web.a2a import catalog, convert, discovery, extensions
+from memroos.web.a2a.cards import Cards
 from memroos.web.a2a.context import ACTOR, AGENT, CALL
 from memroos.web.a2a.errors import invalid, protocol_errors, to_protocol
 from memroos.web.a2a.push import PushOperations
@@ -45,6 +46,7 @@ class BrokerHandler(PushOperations):
         notifier: events.Notifier,
         streams: Streams,
         push_terms: push.Terms,
+        cards: Cards,
         *,
         blocking_s: float,
         default_agent: str = "",
@@ -54,6 +56,7 @@ class BrokerHandler(PushOperations):
         self._notifier = notifier
         self._streams = streams
         self._push = push_terms
+        self._cards = cards
         self._blocking_s = blocking_s
         self._default_agent = default_agent
 
@@ -157,9 +160,15 @@ class BrokerHandler(PushOperations):
     async def on_get_extended_agent_card(
         self, params: a2a_pb2.GetExtendedAgentCardRequest, context: ServerCallContext
     ) -> a2a_pb2.AgentCard:
-        """Cards say that there is no extended one."""
-        _actor(context, "a2aGetExtendedAgentCard")
-        raise sdk.UnsupportedOperationError(message="This card has no extended form.")
+        """Return what a caller with a key may know: all agents' skills, or who made a remote agent."""
+        actor = _actor(context, "a2aGetExtendedAgentCard")
+        with protocol_errors():
+            addressed = self._addressed(actor, context)
+            if addressed is None:
+                return self._cards.extended_kernel(await self._db.read(actor, catalog.visible_agents))
+            if not addressed.capabilities.extended_agent_card:
+                raise sdk.UnsupportedOperationError(message="This card has no extended form.")
+            return self._cards.extended_agent(*await self._db.read(actor, discovery.with_own_card, addressed.id))
 
     async def _page(
         self,
