@@ -10,9 +10,13 @@ from memroos.broker.errors import (
     BrokenChunk,
     ContextMismatch,
     NoRoute,
+    RoutingLoop,
     TaskClosed,
+    TaskGenerationMismatch,
     TaskNotCancelable,
     TaskNotLeased,
+    TooManyHops,
+    TooManyOpenTasks,
 )
 from memroos.broker.local import EchoAgent
 from memroos.broker.models import DDL
@@ -31,6 +35,7 @@ from memroos.broker.queries import (
 )
 from memroos.broker.rules import is_final, text_of, waits_for_caller
 from memroos.broker.service import (
+    Limits,
     Send,
     add_artifact,
     answer_hold,
@@ -58,17 +63,22 @@ __all__ = [
     "BrokenChunk",
     "ContextMismatch",
     "EchoAgent",
+    "Limits",
     "LocalDeliveries",
     "NoRoute",
     "RemoteDeliveries",
+    "RoutingLoop",
     "Send",
     "Tails",
-    "Terms",
     "TaskClosed",
+    "TaskGenerationMismatch",
     "Tasks",
     "TaskFilter",
     "TaskNotCancelable",
     "TaskNotLeased",
+    "Terms",
+    "TooManyHops",
+    "TooManyOpenTasks",
     "add_artifact",
     "answer_hold",
     "ask_caller",

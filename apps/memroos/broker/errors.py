@@ -87,3 +87,55 @@ class BrokenChunk(MemroosError):
     """
 
     kind = ErrorKind.INVALID
+
+
+class TaskGenerationMismatch(MemroosError):
+    """The task has changed since you looked at it.
+
+    Read it again, then decide whether your change still fits.
+
+    Facts:
+        task: the task's id.
+        generation: the one it has now.
+        expected: the one you named.
+    """
+
+    kind = ErrorKind.CONFLICT
+
+
+class TooManyOpenTasks(MemroosError):
+    """There are as many open tasks as there may be.
+
+    Wait until some have ended, or cancel those that nobody needs.
+
+    Facts:
+        limit: how many there may be.
+        scope: whose they are, `caller` or `agent`.
+    """
+
+    kind = ErrorKind.LIMITED
+
+
+class RoutingLoop(MemroosError):
+    """This message has been here before.
+
+    Each broker on the way names itself in `via`, and this one is named there. One of them brings messages back.
+
+    Facts:
+        via: the brokers it came through.
+    """
+
+    kind = ErrorKind.CONFLICT
+
+
+class TooManyHops(MemroosError):
+    """This message has come through too many brokers.
+
+    Send it to the agent on a shorter way.
+
+    Facts:
+        via: the brokers it came through.
+        limit: how many there may be.
+    """
+
+    kind = ErrorKind.CONFLICT

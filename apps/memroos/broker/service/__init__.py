@@ -1,6 +1,7 @@
 """What happens to tasks: `calls` for those who send them, `work` and `remote` for those who do them, `log` for all."""
 
 from memroos.broker.service.calls import (
+    Limits,
     Send,
     answer_hold,
     cancel_task,
@@ -36,6 +37,7 @@ from memroos.broker.service.work import (
 )
 
 __all__ = [
+    "Limits",
     "Send",
     "Taken",
     "add_artifact",

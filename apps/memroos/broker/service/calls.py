@@ -35,9 +35,19 @@ from memroos_kit.db import Hot, Tx
 DEFAULT_DEADLINE = timedelta(days=7)
 """A task that nobody has finished by then fails; nothing stays open for ever."""
 
-_DELIVERABLE = (AgentKind.REST, AgentKind.LOCAL)
+_DELIVERABLE = (AgentKind.REST, AgentKind.LOCAL, AgentKind.A2A)
 
 _INSERT_SENT = Hot(insert(SentMessage))
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a kernel takes at most."""
+
+    broker_id: str = ""
+    """Our own name in `via`; a message that carries it has been here."""
+    hops_max: int = 2**31
+    open_tasks_per_caller: int = 2**31
+    open_tasks_per_agent: int = 2**31
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -50,6 +60,14 @@ class Send(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
     purpose: str = ""
     label: Label = INTERNAL
+    via: tuple[str, ...] = ()
+    """The brokers it came through, oldest first, each as the `Via` field has it (RFC 9110, 7.6.3)."""
+    traceparent: str = ""
+    if_generation: int | None = None
+    """Only if the task that it goes on with has this generation."""
+    extensions: tuple[str, ...] = ()
+    """Extensions of the protocol that take effect with it."""
+    limits: Limits = Limits()
 
 
 def send_message(tx: Tx, send: Send, *, task_id: TaskId | None = None) -> TaskView:
@@ -220,7 +238,7 @@ def _demand_available(agent: AgentView) -> None:
         raise AgentNotAvailable(f"Agent {agent.name} is {agent.state}.", agent=agent.name, state=agent.state)
     if agent.kind not in _DELIVERABLE:
         raise AgentNotAvailable(
-            f"Agent {agent.name} is of kind {agent.kind}; this kernel delivers to kinds rest and local.",
+            f"Agent {agent.name} is of kind {agent.kind}; this kernel delivers to kinds rest, local and a2a.",
             agent=agent.name,
             state=agent.state,
         )
