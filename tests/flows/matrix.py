@@ -21,6 +21,7 @@ UNKNOWN = {
     "message": "msg_00000000000000000000000000",
     "memory": "mem_00000000000000000000000000",
     "task": "task_00000000000000000000000000",
+    "push": "push_00000000000000000000000000",
     "audit_event": "aud_00000000000000000000000000",
 }
 WORKS_ON_IT = re.compile(r"/(heartbeat|progress|artifact|complete|fail|ask)$")
@@ -107,6 +108,7 @@ class World:
             "message": self._make_message,
             "memory": self._make_memory,
             "task": self._make_task,
+            "push": self._make_push,
             "audit_event": self._find_audit_event,
         }
         return making[kind](owner, path)
@@ -149,6 +151,13 @@ class World:
             sends = owner.role in (Role.OPERATOR, Role.AGENT, Role.SERVICE)
             sender, agent = owner if sends else people[Role.OPERATOR], self.target[self._where(owner)].agent
         return str(self.done(sender, "POST", "/api/tasks", {"agent": agent, "parts": [{"text": "x"}]})["id"])
+
+    def _make_push(self, owner: Caller, path: str) -> str:
+        sends = owner.role in (Role.OPERATOR, Role.AGENT, Role.SERVICE)
+        maker = owner if sends else self.people_of(owner)[Role.AGENT]
+        task = self._make_task(maker, path)
+        made = self.done(maker, "POST", f"/api/tasks/{task}/push-notifications", {"url": "https://hook.example"})
+        return str(made["id"])
 
     def _find_audit_event(self, owner: Caller, _: str) -> str:
         operator = self.people_of(owner)[Role.OPERATOR]
