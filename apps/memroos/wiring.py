@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -22,6 +23,7 @@ from memroos.web import access, deps
 from memroos.web.a2a import OPERATIONS as A2A_OPERATIONS
 from memroos.web.a2a import Cards, create_a2a_app
 from memroos.web.a2a.grpc import GrpcDoor
+from memroos.web.a2a.catalog import Directory
 from memroos.web.a2a.operations import BrokerHandler
 from memroos.web.a2a.push import encode as encode_notification
 from memroos.web.front import Front
@@ -132,7 +134,7 @@ class Kernel:
     @property
     def broker_id(self) -> str:
         """Our name among brokers, by which a loop is found: part of the digest of the ledger's public key."""
-        return f"memroos-{hashlib.sha256(self.signer.verifier.encode()).hexdigest()[:16]}"
+        return f"memroos-{hashlib.sha256(str(self.ledger.verifier).encode()).hexdigest()[:16]}"
 
     def _first_steps(self) -> None:
         """Make what every kernel has: the default workspace, the operator's key, the echo agent."""
@@ -203,6 +205,8 @@ class Kernel:
             "gate": self.gate,
             "keyring": self.keyring,
             "ledger": self.ledger,
+            "keyset": self.keyset,
+            "directory": Directory(self.cards),
             "settings": self.settings,
             "open_streams": self.streams,
             "push_terms": self.push_terms,
