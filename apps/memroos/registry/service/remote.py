@@ -309,15 +309,14 @@ def _looked(tx: Tx, row: RemoteAgent, *, error: str) -> None:
 
 def _move_breaker(tx: Tx, row: RemoteAgent, *, failed: bool) -> None:
     """Let calls through, stop them for a while, or leave it at that."""
-    before = rules.decide_breaker(row.breaker_until, tx.now)
-    failures = max(row.failures, row.call_failures)
+    was_open, failures = row.breaker_until is not None, max(row.failures, row.call_failures)
     if not failed and failures < rules.BREAKER_AFTER:
         row.breaker_until = None
     elif failed and (pause := rules.pause_after(failures)) is not None:
         row.breaker_until = max(tx.now + pause, row.breaker_until or tx.now)
-    after = rules.decide_breaker(row.breaker_until, tx.now)
-    if after is not before and Breaker.OPEN in (before, after):
-        _announce(tx, row, RegistryEvent.AGENT_BREAKER_MOVED, before=before.value, breaker=after.value)
+    if was_open is (row.breaker_until is None):
+        moved = Breaker.CLOSED if was_open else Breaker.OPEN
+        _announce(tx, row, RegistryEvent.AGENT_BREAKER_MOVED, breaker=moved.value)
 
 
 def _free_name(tx: Read, title: str) -> str:
