@@ -23,9 +23,9 @@ from memroos.web import access, deps
 from memroos.web.a2a import OPERATIONS as A2A_OPERATIONS
 from memroos.web.a2a import Cards, create_a2a_app
 from memroos.web.a2a.grpc import GrpcDoor
-from memroos.web.a2a.catalog import Directory
 from memroos.web.a2a.operations import BrokerHandler
 from memroos.web.a2a.push import encode as encode_notification
+from memroos.web.catalog import Directory
 from memroos.web.front import Front
 from memroos.web.long_poll import LongPoll, LongPolls
 from memroos.web.rest import CONTROLLERS
@@ -206,7 +206,7 @@ class Kernel:
             "keyring": self.keyring,
             "ledger": self.ledger,
             "keyset": self.keyset,
-            "directory": Directory(self.cards),
+            "directory": Directory(self.settings.base_url, __version__),
             "settings": self.settings,
             "open_streams": self.streams,
             "push_terms": self.push_terms,

@@ -14,6 +14,7 @@ from a2a.compat.v0_3.conversions import to_compat_agent_card
 from a2a.types import a2a_pb2
 from google.protobuf.json_format import MessageToDict, ParseError
 
+from memroos.web import catalog
 from memroos.web.a2a.signing import CardSigner, forms_of, to_json, write
 from memroos_contracts.registry import AgentSkill, AgentView, Capabilities
 from memroos_kit.clock import Clock
@@ -69,18 +70,10 @@ class Cards:
     def kernel(self) -> a2a_pb2.AgentCard:
         """Return the kernel's card: it takes a message and finds the agent for it."""
         return self._card(
-            name="MemRoOS",
-            description="Routes a message to the agent that is named, or that offers the skill or tag asked for in the "
-            "message's metadata (memroos.skill, memroos.tags).",
+            name=catalog.NAME,
+            description=catalog.SAYS,
             interfaces=self._interfaces("/a2a"),
-            skills=[
-                a2a_pb2.AgentSkill(
-                    id="route",
-                    name="Route to an agent",
-                    description="Finds an agent by skill and tags, and brings it the message.",
-                    tags=["routing"],
-                )
-            ],
+            skills=[_skill(catalog.ROUTING)],
         )
 
     def extended_kernel(self, agents: Sequence[AgentView]) -> a2a_pb2.AgentCard:

@@ -16,10 +16,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from memroos import registry
-from memroos.web import access
-from memroos.web.a2a import catalog
+from memroos.web import access, catalog
 from memroos.web.a2a.cards import KEY_SET_PATH, Cards
-from memroos.web.a2a.catalog import Directory
 from memroos_contracts.errors import NotFound
 from memroos_contracts.identity import Actor
 from memroos_contracts.registry import AgentKind, AgentView
@@ -36,7 +34,7 @@ _TAG = re.compile(r'(?:W/)?("[^"]*")')
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def public_routes(cards: Cards, directory: Directory, db: Database) -> list[BaseRoute]:
+def public_routes(cards: Cards, db: Database) -> list[BaseRoute]:
     """Return what answers without a key: the kernel's card, the keys, and the catalogue, which tells more with one."""
 
     async def kernel_card(request: Request) -> Response:
@@ -45,6 +43,8 @@ def public_routes(cards: Cards, directory: Directory, db: Database) -> list[Base
 
     async def key_set(request: Request) -> Response:
         return answer(request, cards.key_set(), max_age_s=KEY_SET_MAX_AGE_S, media_type="application/jwk-set+json")
+
+    directory = catalog.Directory(cards.url, cards.version)
 
     async def ai_catalog(request: Request) -> Response:
         actor: Actor | None = request.scope.get("actor")

@@ -8,8 +8,8 @@ from a2a.types import a2a_pb2
 from a2a.utils import errors as sdk
 
 from memroos import broker, events, push, registry
-from memroos.web import access, streams
-from memroos.web.a2a import catalog, convert, discovery, extensions
+from memroos.web import access, catalog, streams
+from memroos.web.a2a import convert, discovery, extensions
 from memroos.web.a2a.cards import Cards
 from memroos.web.a2a.context import ACTOR, AGENT, CALL
 from memroos.web.a2a.errors import invalid, protocol_errors, to_protocol

@@ -12,7 +12,6 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 
 from memroos.web.a2a import compat, discovery, entry
 from memroos.web.a2a.cards import Cards
-from memroos.web.a2a.catalog import Directory
 from memroos.web.a2a.context import ContextBuilder
 from memroos_contracts.errors import MemroosError
 from memroos_kit import problems
@@ -67,7 +66,7 @@ def create_a2a_app(handler: RequestHandler, cards: Cards, db: Database) -> Starl
     app = Starlette(
         exception_handlers={MemroosError: _on_error, HTTPException: _on_http},
         routes=[
-            *discovery.public_routes(cards, Directory(cards), db),
+            *discovery.public_routes(cards, db),
             *rpc("/api/a2a"),
             *rpc("/a2a"),
             *rpc("/a2a/agents/{agent}"),

@@ -4,6 +4,8 @@ from memroos.web.rest.agent_context import AgentContextController, LeaseControll
 from memroos.web.rest.agents import AgentController, CallerController
 from memroos.web.rest.approvals import ApprovalController
 from memroos.web.rest.audit import AuditController
+from memroos.web.rest.card_keys import CardKeyController
+from memroos.web.rest.catalog import CatalogController
 from memroos.web.rest.decisions import DecisionController
 from memroos.web.rest.events import EventController
 from memroos.web.rest.heartbeat import HeartbeatController
@@ -24,6 +26,8 @@ CONTROLLERS = (
     RemoteAgentController,
     HeartbeatController,
     KeyController,
+    CardKeyController,
+    CatalogController,
     WorkspaceController,
     AuditController,
     EventController,

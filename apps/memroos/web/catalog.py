@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from memroos import registry
-from memroos.web.a2a.cards import Cards
 from memroos_contracts.catalog import (
     AGENT_CARD,
     REGISTRY,
@@ -26,12 +25,25 @@ from memroos_contracts.catalog import (
 )
 from memroos_contracts.errors import InvalidRequest
 from memroos_contracts.governance import Action, Asset
-from memroos_contracts.registry import AgentView
+from memroos_contracts.registry import AgentSkill, AgentView
 from memroos_kit import cursors
 from memroos_kit.db import Read
 
 SPEC_VERSION = "1.0"
 MEDIA_TYPE = "application/ai-catalog+json"
+NAME = "MemRoOS"
+SAYS = (
+    "Routes a message to the agent that is named, or that offers the skill or tag asked for in the message's metadata "
+    "(memroos.skill, memroos.tags)."
+)
+ROUTING = AgentSkill(
+    id="route",
+    name="Route to an agent",
+    description="Finds an agent by skill and tags, and brings it the message.",
+    tags=("routing",),
+)
+"""What the kernel says of itself, here and in its card."""
+
 PATH = "/.well-known/ai-catalog.json"
 SEARCH_PATH = "/api/catalog"
 
@@ -55,17 +67,19 @@ def visible_agents(tx: Read) -> list[AgentView]:
 
 
 class Directory:
-    """Makes the catalogue out of cards and agents.
+    """Makes the catalogue out of what the registry knows.
 
     Args:
-        cards: say where everything is.
+        url: the address under which clients reach the kernel, without a slash at the end.
+        version: the kernel's version.
     """
 
-    def __init__(self, cards: Cards) -> None:
-        self._cards = cards
+    def __init__(self, url: str, version: str) -> None:
+        self._url = url.rstrip("/")
+        self._version = version
         # An address in brackets has no place in a URN (RFC 8141, 2).
-        self.host = (urlsplit(cards.url).hostname or "localhost").replace(":", ".")
-        self._source = f"{cards.url}{SEARCH_PATH}"
+        self.host = (urlsplit(url).hostname or "localhost").replace(":", ".")
+        self._source = f"{self._url}{SEARCH_PATH}"
 
     def catalog(self, agents: Iterable[AgentView] | None) -> Catalog:
         """Return the catalogue.
@@ -76,7 +90,7 @@ class Directory:
         entries = [self._kernel()]
         if agents is not None:
             entries += [self._registry(), *(self._agent(agent) for agent in agents)]
-        return Catalog(SPEC_VERSION, CatalogHost("MemRoOS", self.host), entries)
+        return Catalog(SPEC_VERSION, CatalogHost(NAME, self.host), entries)
 
     def search(self, tx: Read, wish: CatalogSearch) -> CatalogFindings:
         """Find agents by words and by what their entries say, the best first.
@@ -135,16 +149,15 @@ class Directory:
         return [(self._kernel(), ""), *agents]
 
     def _kernel(self) -> CatalogEntry:
-        card = self._cards.kernel()
         return CatalogEntry(
             identifier=self._urn("broker", "memroos"),
-            display_name=card.name,
+            display_name=NAME,
             type=AGENT_CARD,
-            url=f"{self._cards.url}/.well-known/agent-card.json",
-            description=card.description,
-            tags=tuple(tag for skill in card.skills for tag in skill.tags),
-            capabilities=tuple(skill.id for skill in card.skills),
-            version=card.version,
+            url=f"{self._url}/.well-known/agent-card.json",
+            description=SAYS,
+            tags=ROUTING.tags,
+            capabilities=(ROUTING.id,),
+            version=self._version,
         )
 
     def _registry(self) -> CatalogEntry:
@@ -161,12 +174,12 @@ class Directory:
             identifier=self._urn("agent", agent.name),
             display_name=agent.title or agent.name,
             type=AGENT_CARD,
-            url=f"{self._cards.url}/a2a/agents/{agent.name}/.well-known/agent-card.json",
+            url=f"{self._url}/a2a/agents/{agent.name}/.well-known/agent-card.json",
             description=agent.description,
             tags=tuple(dict.fromkeys(tag for skill in agent.skills for tag in skill.tags)),
             capabilities=tuple(skill.id for skill in agent.skills),
             representative_queries=queries if len(queries) >= _QUERIES_FEWEST else (),
-            version=self._cards.version,
+            version=self._version,
             updated_at=agent.updated_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         )
 
@@ -213,7 +226,7 @@ def _meets(entry: CatalogEntry, field: str, comparison: str, value: str) -> bool
 
 def _values(entry: CatalogEntry, field: str) -> list[str]:
     value = msgspec.to_builtins(entry).get(field, [])
-    return value if isinstance(value, list) else [str(value)]
+    return list(value) if isinstance(value, list | tuple) else [str(value)]
 
 
 def _conditions(where: str) -> list[tuple[str, str, str]]:
