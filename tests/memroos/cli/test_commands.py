@@ -40,6 +40,13 @@ APPROVAL = {
     "arguments": {"path": "report.md"}, "reason": "outside effects wait", "policies": ["p1"], "decision_id": "dec_1",
     "created_at": NOW, "expires_at": NOW,
 }  # fmt: skip
+PUSH = {
+    "id": "push_1", "config_id": "mine", "task_id": "task_1", "workspace_id": "default", "owner": "agent:agt_2",
+    "url": "https://hook.example/in", "has_token": True, "scheme": "Bearer", "has_credentials": True, "version": "1.0",
+    "state": "stopped", "delivered_generation": 4, "failures": 12, "last_status": 503, "last_error": "busy",
+    "last_try_at": NOW, "next_try_at": None, "created_at": NOW,
+}  # fmt: skip
+TRY = {"id": "try_1", "generation": 5, "at": NOW, "status": None, "error": "nobody there"}
 EVENT = {
     "offset": 7, "id": "evt_7", "workspace_id": "default", "type": "task.created", "subject": "task_1",
     "data": {"state": "submitted"}, "owner": "", "agent": "", "at": NOW,
@@ -86,6 +93,9 @@ def task_event(generation: int, state: str) -> bytes:
         ("tasks list --owner a:b --state failed", "GET /api/tasks?owner=a%3Ab&task_state=failed&limit=51", page(TASK)),
         ("tasks show task_1", "GET /api/tasks/task_1", json(TASK)),
         ("tasks cancel task_1", "POST /api/tasks/task_1/cancel", json(TASK)),
+        ("push list --task t --state done", "GET /api/push-notifications?task=t&push_state=done&limit=51", page(PUSH)),
+        ("push show push_1", "GET /api/push-notifications/push_1", json(PUSH)),
+        ("push replay push_1 --after 3", "POST /api/push-notifications/push_1/replay", json(PUSH)),
         ("inbox list agt_1 --state dead", f"GET {INBOX}?agent=agt_1&message_state=dead&limit=51", page(MESSAGE)),
         ("inbox dead", "GET /api/agent-context/dead?limit=51", page(MESSAGE)),
         ("inbox requeue msg_1", "POST /api/agent-context/msg_1/requeue", json(MESSAGE)),
@@ -347,3 +357,31 @@ def test_the_demo_asks_for_a_kernel_before_it_begins(run: Run) -> None:
     assert result.exit_code == 3
     assert result.stdout == ""
     assert "Start it with `memroos up`" in result.stderr
+
+
+def test_tries_are_listed_with_what_became_of_them(run: Run, kernel: ScriptedKernel) -> None:
+    kernel.answers(page(TRY))
+
+    result = run("push", "tries", "push_1")
+
+    assert asked(kernel) == "GET /api/push-notifications/push_1/tries?limit=51"
+    assert "nobody there" in result.stdout
+    assert "none" in result.stdout
+
+
+def test_a_replay_says_from_where(run: Run, kernel: ScriptedKernel) -> None:
+    kernel.answers(json(PUSH), json(PUSH))
+
+    run("push", "replay", "push_1", "--after", "0")
+    assert sent(kernel) == {"after_generation": 0}
+    run("push", "replay", "push_1")
+    assert sent(kernel) == {"after_generation": None}
+
+
+def test_who_is_not_to_be_notified_any_more_is_deleted(run: Run, kernel: ScriptedKernel) -> None:
+    kernel.answers(json(None, 204))
+
+    result = run("push", "delete", "push_1")
+
+    assert asked(kernel) == "DELETE /api/push-notifications/push_1"
+    assert "push_1 is deleted" in result.stdout
