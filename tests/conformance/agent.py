@@ -11,6 +11,7 @@ It prints `ready <address>` when it answers. `GET /seen` lists what headers reac
 import argparse
 import asyncio
 import base64
+import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from a2a.compat.v0_3.grpc_handler import CompatGrpcHandler
 from a2a.server.agent_execution import AgentExecutor, RequestContext
 from a2a.server.context import ServerCallContext
 from a2a.server.events import Event, EventQueue
+from a2a.server.id_generator import IDGenerator, IDGeneratorContext
 from a2a.server.request_handlers import DefaultRequestHandlerV2
 from a2a.server.request_handlers.grpc_handler import GrpcHandler
 from a2a.server.request_handlers.response_helpers import agent_card_to_dict
@@ -207,7 +209,10 @@ class Turn:
         self.word = word
         self.first = first
         self.text = context.get_user_input()
-        self.updater = TaskUpdater(queue, context.task_id or "", context.context_id or "")
+        answered = context.message.message_id if context.message else ""
+        self.updater = TaskUpdater(
+            queue, context.task_id or "", context.context_id or "", message_id_generator=NumberedIds(answered)
+        )
 
     @classmethod
     async def begin(cls, context: RequestContext, queue: EventQueue, word: str) -> "Turn":
@@ -226,6 +231,18 @@ class Turn:
     def saying(self, text: str) -> pb.Message:
         """Return a message of the agent's about this task."""
         return self.updater.new_agent_message([text_part(text)])
+
+
+class NumberedIds(IDGenerator):
+    """Ids that follow from what is answered, so that two runs of one story can be compared."""
+
+    def __init__(self, answered: str) -> None:
+        self._answered = answered
+        self._number = itertools.count(1)
+
+    def generate(self, context: IDGeneratorContext) -> str:
+        """Return the next one."""
+        return f"{self._answered}-answer-{next(self._number)}"
 
 
 def text_part(text: str, *, media_type: str = "") -> pb.Part:

@@ -100,7 +100,7 @@ DEVIATIONS = (
             }
         },
         "3.4.1",
-        "Agents accept client-provided contextId values if validations pass; this one is longer than any that is taken.",
+        "Agents accept client-provided contextId values if validations pass; this one is longer than any we take.",
     ),
     Deviation(
         "VER-NEG-002",
