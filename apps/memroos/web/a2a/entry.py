@@ -99,8 +99,9 @@ def demand_state(name: object) -> None:
     Raises:
         InvalidParamsError: there is no such state.
     """
-    if isinstance(name, str) and name and name not in a2a_pb2.TaskState.keys():  # noqa: SIM118 - it is no dict
-        raise invalid(f"There is no state {name[:64]!r}.", status="is no task state")
+    known = a2a_pb2.TaskState.keys()
+    if isinstance(name, str) and name and not name.lstrip("-").isdigit() and name not in known:
+        raise invalid("There is no such state.", status="is no task state")
 
 
 def refuse_rest(error: sdk.A2AError) -> Response:

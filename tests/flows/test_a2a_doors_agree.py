@@ -1,0 +1,338 @@
+"""The same stories through every A2A door, each binding in each version: what comes back is the same."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from a2a.types import a2a_pb2 as pb
+from google.protobuf.json_format import MessageToDict
+from tests.flows.a2a_doors import Door, Refused, doors
+from tests.flows.kernel import Agent, Kernel
+
+from memroos_kit.ids import new_id
+
+MISSING = "task_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel that would call a webhook."""
+    with Kernel(tmp_path_factory.mktemp("kernel"), settings={"outbound_allow": "127.0.0.1"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def caller(kernel: Kernel) -> Agent:
+    """Who sends."""
+    return kernel.create_agent("doors-caller")
+
+
+@pytest.fixture(scope="module")
+def clerk(kernel: Kernel) -> Agent:
+    """Who works."""
+    return kernel.create_agent("doors-clerk", skills=("filing",))
+
+
+class World:
+    """Who takes part in a story."""
+
+    def __init__(self, kernel: Kernel, clerk: Agent) -> None:
+        self.kernel = kernel
+        self._clerk = clerk
+
+    async def claim(self) -> Any:
+        return await asyncio.to_thread(self._clerk.claim)
+
+    async def report(self, claim: Any, deed: str, **fields: Any) -> None:
+        response = await asyncio.to_thread(self._clerk.report, claim, deed, **fields)
+        assert response.is_success, response.text
+
+
+def message(text: str, *, skill: str = "echo", **words: Any) -> pb.Message:
+    said = pb.Message(message_id=new_id("msg"), role=pb.ROLE_USER, parts=[pb.Part(text=text)], **words)
+    if skill:
+        said.metadata.update({"memroos.skill": skill})
+    return said
+
+
+def texts(parts: Any) -> list[str]:
+    return [part.text or str(MessageToDict(part)) for part in parts]
+
+
+def of_status(status: pb.TaskStatus) -> tuple[Any, ...]:
+    assert status.HasField("timestamp")
+    return (pb.TaskState.Name(status.state), texts(status.message.parts))
+
+
+def of_task(task: pb.Task) -> dict[str, Any]:
+    """Return what a task says, without what differs from one task to the next."""
+    assert task.id.startswith("task_")
+    assert task.context_id
+    return {
+        "status": of_status(task.status),
+        "history": [(pb.Role.Name(said.role), texts(said.parts)) for said in task.history],
+        "artifacts": [(made.name, texts(made.parts)) for made in task.artifacts],
+    }
+
+
+def of_item(item: pb.StreamResponse) -> tuple[str, Any]:
+    match item.WhichOneof("payload"):
+        case "task":
+            return "task", of_task(item.task)
+        case "status_update":
+            return "status", of_status(item.status_update.status)
+        case "artifact_update":
+            made = item.artifact_update
+            return "artifact", (texts(made.artifact.parts), made.append, made.last_chunk)
+    raise AssertionError(item)
+
+
+async def all_of(items: AsyncIterator[pb.StreamResponse]) -> list[Any]:
+    return [of_item(item) async for item in items]
+
+
+async def refusal(attempt: Awaitable[Any]) -> tuple[str, str]:
+    with pytest.raises(Refused) as refused:
+        await attempt
+    return refused.value.reason, refused.value.message
+
+
+# -- the stories: each takes a door and returns what came back ---------------------------------------------------------
+
+
+async def blocking_send(door: Door, _: World) -> Any:
+    task = await door.send(message("hello"))
+    return of_task(task), of_task(await door.get(task.id))
+
+
+async def content_of_every_kind(door: Door, _: World) -> Any:
+    said = message("words")
+    said.parts.append(pb.Part(raw=b"\x00\xff", media_type="application/octet-stream", filename="a.bin"))
+    said.parts.append(pb.Part(url="https://files.example/x", media_type="text/plain"))
+    said.parts.add().data.struct_value.update({"n": 1.5, "deep": {"list": [1.0, "two", None, True]}})
+    return of_task(await door.send(said))
+
+
+async def send_without_waiting(door: Door, world: World) -> Any:
+    task = await door.send(message("later", skill="filing"), return_immediately=True)
+    claim = await world.claim()
+    await world.report(claim, "complete", parts=[{"text": "done"}])
+    return of_task(task), of_task(await door.get(task.id))
+
+
+async def stream_of_an_echo(door: Door, _: World) -> Any:
+    return await all_of(door.stream(message("flow")))
+
+
+async def stream_with_chunks(door: Door, world: World) -> Any:
+    async with asyncio.TaskGroup() as group:
+        items = group.create_task(all_of(door.stream(message("chunks", skill="filing"))))
+        claim = await world.claim()
+        await world.report(claim, "progress", parts=[{"text": "begun"}])
+        for text, append, last in (("a", False, False), ("b", True, False), ("c", True, True)):
+            await world.report(
+                claim,
+                "artifact",
+                artifact={"artifact_id": "x", "name": "file", "parts": [{"text": text}]},
+                append=append,
+                last_chunk=last,
+            )
+        await world.report(claim, "complete", parts=[{"text": "done"}])
+    return items.result()
+
+
+async def several_turns(door: Door, world: World) -> Any:
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(door.send(message("book", skill="filing")))
+        claim = await world.claim()
+        await world.report(claim, "ask", parts=[{"text": "when?"}])
+    task = asked.result()
+    async with asyncio.TaskGroup() as group:
+        answered = group.create_task(door.send(message("now", skill="", task_id=task.id)))
+        again = await world.claim()
+        await world.report(again, "complete", parts=[{"text": "booked"}])
+    assert (answered.result().id, answered.result().context_id) == (task.id, task.context_id)
+    return of_task(task), of_task(answered.result())
+
+
+async def stream_until_asked(door: Door, world: World) -> Any:
+    async with asyncio.TaskGroup() as group:
+        items = group.create_task(all_of(door.stream(message("ask me", skill="filing"))))
+        claim = await world.claim()
+        await world.report(claim, "ask", parts=[{"text": "what?"}])
+    return items.result()
+
+
+async def subscribe_and_cancel(door: Door, world: World) -> Any:
+    task = await door.send(message("long", skill="filing"), return_immediately=True)
+    items = door.subscribe(task.id)
+    first = of_item(await anext(items))
+    canceled = of_task(await door.cancel(task.id))
+    rest = [of_item(item) async for item in items]
+    again = of_task(await door.cancel(task.id))
+    reason, _ = await refusal(anext(door.subscribe(task.id)))
+    return first, canceled, rest, again, reason
+
+
+async def history_lengths(door: Door, world: World) -> Any:
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(door.send(message("one", skill="filing")))
+        await world.report(await world.claim(), "ask", parts=[{"text": "two?"}])
+    task = asked.result()
+    async with asyncio.TaskGroup() as group:
+        answered = group.create_task(door.send(message("three", skill="", task_id=task.id), history_length=1))
+        await world.report(await world.claim(), "complete", parts=[{"text": "four"}])
+    return (
+        of_task(answered.result()),
+        [of_task(await door.get(task.id, length)) for length in (None, 1, 2, 50)],
+    )
+
+
+async def what_is_refused(door: Door, _: World) -> Any:
+    done = await door.send(message("finished"))
+    other = await door.send(message("other"))
+    blank = message("x")
+    del blank.parts[:]
+    agent_side = message("x")
+    agent_side.role = pb.ROLE_AGENT
+    return [
+        await refusal(attempt)
+        for attempt in (
+            door.get(MISSING),
+            door.get("no id at all"),
+            door.cancel(MISSING),
+            anext(door.subscribe(MISSING)),
+            door.send(message("x", skill="", task_id=MISSING)),
+            anext(door.stream(message("x", skill="nobody offers this"))),
+            door.send(blank),
+            door.send(agent_side),
+            door.get(done.id, -1),
+        )
+    ] + [
+        (await refusal(door.cancel(done.id)))[0],
+        (await refusal(door.send(message("more", skill="", task_id=done.id))))[0],
+        (await refusal(door.send(message("mixed", skill="", task_id=done.id, context_id=other.context_id))))[0],
+    ]
+
+
+async def the_same_message_twice(door: Door, _: World) -> Any:
+    said = message("once")
+    first, second = await door.send(said), await door.send(said)
+    said.parts[0].text = "another body under the same id"
+    third = await door.send(said)
+    return first.id == second.id, first.id == third.id, of_task(third)
+
+
+async def push_configurations(door: Door, world: World) -> Any:
+    task = await door.send(message("notify", skill="filing"), return_immediately=True)
+    wish = pb.TaskPushNotificationConfig(task_id=task.id, id="mine", url=HOOK, token="t" * 16)
+
+    def of(config: pb.TaskPushNotificationConfig) -> Any:
+        return config.id, config.url, config.task_id == task.id, config.token
+
+    said = [of(await door.set_push(wish)), of(await door.get_push(task.id, "mine"))]
+    said += [of(config) for config in await door.list_push(task.id)]
+    await door.delete_push(task.id, "mine")
+    await door.delete_push(task.id, "mine")
+    said += [of(config) for config in await door.list_push(task.id)]
+    wish.url = "http://169.254.169.254/latest"
+    said.append((await refusal(door.set_push(wish)))[0])
+    said.append((await refusal(door.get_push(MISSING, "mine")))[0])
+    await door.cancel(task.id)
+    return said
+
+
+HOOK = "http://127.0.0.1:9/a2a"
+STORIES = [
+    blocking_send,
+    content_of_every_kind,
+    send_without_waiting,
+    stream_of_an_echo,
+    stream_with_chunks,
+    several_turns,
+    stream_until_asked,
+    subscribe_and_cancel,
+    history_lengths,
+    what_is_refused,
+    the_same_message_twice,
+    push_configurations,
+]
+
+
+def tell(kernel: Kernel, key: str, story: Callable[[list[Door]], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(90), doors(kernel, key) as all_doors:
+            await story(all_doors)
+
+    asyncio.run(bounded())
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: str(story.__name__))
+def test_every_door_tells_the_same_story(
+    kernel: Kernel, caller: Agent, clerk: Agent, story: Callable[[Door, World], Awaitable[Any]]
+) -> None:
+    world = World(kernel, clerk)
+
+    async def everywhere(all_doors: list[Door]) -> None:
+        told = {door.name: await story(door, world) for door in all_doors}
+        reference = told["JSON-RPC 1.0"]
+        assert reference
+        assert told == dict.fromkeys(told, reference)
+
+    tell(kernel, caller.key, everywhere)
+
+
+def test_lists_are_the_same_at_every_door_that_has_them(kernel: Kernel) -> None:
+    key = kernel.create_agent("doors-lister").key
+
+    async def everywhere(all_doors: list[Door]) -> None:
+        listing = [door for door in all_doors if door.lists]
+        context = (await all_doors[0].send(message("1"))).context_id
+        for number in range(2, 6):
+            await all_doors[0].send(message(str(number), context_id=context))
+        await all_doors[0].send(message("elsewhere"))
+        told = {}
+        for door in listing:
+            page = await door.list_tasks(contextId=context, pageSize=2, includeArtifacts=True, historyLength=1)
+            rest = await door.list_tasks(contextId=context, pageSize=50, pageToken=page.next_page_token)
+            none = await door.list_tasks(contextId=context, status="TASK_STATE_FAILED")
+            told[door.name] = (
+                [(task.id, of_task(task)) for page in (page, rest) for task in page.tasks],
+                [(page.total_size, page.page_size, bool(page.next_page_token)) for page in (page, rest, none)],
+                [
+                    await refusal(door.list_tasks(**query))
+                    for query in ({"pageSize": 0}, {"pageSize": 101}, {"historyLength": -1}, {"status": 99})
+                ],
+            )
+        reference = told[listing[0].name]
+        assert len(reference[0]) == 5
+        assert [reason for reason, _ in reference[2]] == ["INVALID_PARAMS"] * 4
+        assert told == dict.fromkeys(told, reference)
+
+    tell(kernel, key, everywhere)
+
+
+def test_what_belongs_to_others_is_unknown_at_every_door(kernel: Kernel, caller: Agent) -> None:
+    stranger = kernel.create_agent("doors-stranger").key
+    theirs: list[str] = []
+
+    async def make(all_doors: list[Door]) -> None:
+        theirs.append((await all_doors[0].send(message("mine"))).id)
+
+    async def try_all(all_doors: list[Door]) -> None:
+        for door in all_doors:
+            for attempt in (
+                lambda id_, door=door: door.get(id_),
+                lambda id_, door=door: door.cancel(id_),
+                lambda id_, door=door: anext(door.subscribe(id_)),
+                lambda id_, door=door: door.send(message("x", skill="", task_id=id_)),
+                lambda id_, door=door: door.list_push(id_),
+                lambda id_, door=door: door.get_push(id_, "x"),
+            ):
+                foreign, unknown = await refusal(attempt(theirs[0])), await refusal(attempt(MISSING))
+                assert foreign[0] == unknown[0] == "TASK_NOT_FOUND", door.name
+                assert foreign[1].replace(theirs[0], "?") == unknown[1].replace(MISSING, "?"), door.name
+
+    tell(kernel, caller.key, make)
+    tell(kernel, stranger, try_all)
