@@ -78,6 +78,7 @@ _BY_TYPE: dict[type[MemroosError], type[sdk.A2AError]] = {
     broker.TaskClosed: sdk.UnsupportedOperationError,
     broker.TaskNotCancelable: sdk.TaskNotCancelableError,
     broker.AgentNotAvailable: sdk.UnsupportedOperationError,
+    broker.TaskGenerationMismatch: TaskGenerationMismatchError,
 }
 
 _BY_KIND: dict[ErrorKind, type[sdk.A2AError]] = {

@@ -11,7 +11,7 @@ from memroos import broker, events, push, registry
 from memroos.web import access, catalog, streams
 from memroos.web.a2a import convert, discovery, extensions
 from memroos.web.a2a.cards import Cards
-from memroos.web.a2a.context import ACTOR, AGENT, CALL
+from memroos.web.a2a.context import ACTOR, AGENT, CALL, Call
 from memroos.web.a2a.errors import invalid, protocol_errors, to_protocol
 from memroos.web.a2a.push import PushOperations
 from memroos.web.streams import Streams
@@ -19,6 +19,7 @@ from memroos_contracts.broker import TaskDetail, TaskState, TaskView
 from memroos_contracts.errors import InvalidRequest, MemroosError, NotFound
 from memroos_contracts.identity import Actor, AgentId, Role, TaskId
 from memroos_contracts.registry import AgentView
+from memroos_kit import tracing
 from memroos_kit.db import Database
 from memroos_kit.stopping import Stopping
 
@@ -199,12 +200,22 @@ class BrokerHandler(PushOperations):
         wish = message.metadata or {}
         skill, tags = str(wish.get(SKILL, "")), _tags(wish.get(TAGS))
         name = _endpoint(actor, context)
-        self._settle_extensions(actor, context, name, message.task_id)
         agent = name or ("" if skill or tags or message.task_id else self._default_agent)
-        return broker.Send(message=message, agent=agent, skill=skill, tags=tags, purpose=str(wish.get(PURPOSE, "")))
+        call: Call = context.state[CALL]
+        return broker.Send(
+            message=message,
+            agent=agent,
+            skill=skill,
+            tags=tags,
+            purpose=str(wish.get(PURPOSE, "")),
+            via=call.via,
+            traceparent=tracing.parse(call.traceparent),
+            if_generation=call.if_generation,
+            extensions=self._settle_extensions(actor, context, agent, message.task_id),
+        )
 
-    def _settle_extensions(self, actor: Actor, context: ServerCallContext, name: str, task_id: str) -> None:
-        """Note which extensions take effect; an agent that is found by skill is not known yet, and has none.
+    def _settle_extensions(self, actor: Actor, context: ServerCallContext, name: str, task_id: str) -> tuple[str, ...]:
+        """Return which extensions take effect; an agent that is found by skill is not known yet, and has none.
 
         Raises:
             ExtensionSupportRequiredError: the agent demands one that the caller does not ask for.
@@ -213,9 +224,10 @@ class BrokerHandler(PushOperations):
             wanted = name or (task_id and self._tasks.get(actor, TaskId(task_id)).agent_id)
             remote = self._db.read_inline(actor, registry.get_remote, wanted) if wanted else None
         except NotFound:
-            return  # no remote agent; whether there is one at all is said by the broker
-        if remote is not None:
-            context.state[CALL].activated = list(extensions.settle(remote.card, context.requested_extensions))
+            return ()  # no remote agent; whether there is one at all is said by the broker
+        settled = extensions.settle(remote.card if remote else b"", context.requested_extensions)
+        context.state[CALL].activated = list(settled)
+        return settled
 
     async def _read(self, actor: Actor, task: TaskView) -> TaskView:
         """Put on record that the actor gets to see a task that is not its own."""
