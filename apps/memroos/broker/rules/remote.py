@@ -5,7 +5,7 @@ difference is what has to be written, nothing twice and nothing left out.
 Facts: A2A 1.0, 3.1.2 (streams), 3.1.6 (subscribe: a snapshot, then the tail), 4.2.2 (artifact chunks).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -231,8 +231,3 @@ def _metadata_fault(metadata: dict[str, object] | None) -> str:
 
 def _first(faults: dict[str, str]) -> str:
     return next((f"{field}: {fault}" for field, fault in faults.items()), "")
-
-
-def unknown_artifact(known: Iterable[str], change: Change) -> bool:
-    """Whether a chunk is to be added to an artifact that does not exist (A2A 1.0, 4.2.2)."""
-    return isinstance(change, Piece) and change.append and change.artifact.artifact_id not in set(known)

@@ -49,6 +49,11 @@ def is_final(state: TaskState) -> bool:
     return state in FINAL
 
 
+def is_in_flight(state: TaskState) -> bool:
+    """Whether the task's agent has something to do."""
+    return state not in FINAL and state not in INTERRUPTED
+
+
 def waits_for_caller(state: TaskState) -> bool:
     """Whether a blocking send returns now: the task has ended or needs somebody."""
     return state in FINAL or state in INTERRUPTED
@@ -86,6 +91,11 @@ def route_reason(chosen: Candidate, candidates: Sequence[Candidate], skill: str,
 def objections(candidates: Sequence[Candidate]) -> dict[str, str]:
     """Return why each candidate was not chosen, for the caller's error."""
     return {c.name: "policy denies it" for c in candidates if not c.permitted}
+
+
+def came_through(via: Iterable[str], broker_id: str) -> bool:
+    """Whether a message has been at a broker before: its name stands in one of the hops (RFC 9110, 7.6.3)."""
+    return any(broker_id in hop.split()[:2] for hop in via) if broker_id else False
 
 
 def find_message_faults(message: Message) -> dict[str, str]:
