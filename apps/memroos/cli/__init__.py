@@ -32,7 +32,9 @@ COMMANDS: dict[str, dict[str, Entry]] = {
     },
     "Look and act": {
         "agents": Entry("agents", "agents", "Register agents and look after them."),
+        "remote-agents": Entry("remote_agents", "remote_agents", "Register agents elsewhere, by their A2A cards."),
         "keys": Entry("keys", "keys", "Make, replace and revoke keys."),
+        "card-keys": Entry("card_keys", "card_keys", "See and replace what cards are signed with."),
         "tasks": Entry("tasks", "tasks", "Send tasks to agents and follow them."),
         "push": Entry("push", "push", "See who is notified of tasks, and send again."),
         "inbox": Entry("inbox", "inbox", "Look into agents' inboxes."),
