@@ -144,4 +144,19 @@ class TaskCount(Base):
     tasks: Mapped[int] = mapped_column(Integer)
 
 
+class AgentLoad(Base):
+    """How many open tasks an agent has, whoever sent them, so that neither a limit nor routing has to count."""
+
+    __tablename__ = "agent_load"
+    __table_args__ = (
+        PrimaryKeyConstraint("workspace_id", "agent_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+    workspace_id: Mapped[str] = mapped_column(String(64))
+    agent_id: Mapped[str] = mapped_column(String(40))
+    open: Mapped[int] = mapped_column(Integer)
+    in_flight: Mapped[int] = mapped_column(Integer)  # of these, those that wait for nobody else
+
+
 DDL: tuple[str, ...] = append_only("task_event")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 from sqlalchemy import insert
 
-from memroos import audit, registry
+from memroos import audit, governance, registry
 from memroos.broker import queries, rules
 from memroos.broker.errors import (
     AgentNotAvailable,
@@ -219,7 +219,7 @@ def _route(tx: Tx, send: Send) -> tuple[AgentView, str]:
             name=agent.name,
             permitted=tx.permits(Action.TASK_SEND, _agent_asset(agent, send.label), purpose=send.purpose),
             live=agent.liveness is Liveness.LIVE,
-            in_flight=queries.count_in_flight(tx, agent.id),
+            in_flight=queries.load_of(tx, agent.id).in_flight,
         )
         for agent in agents.values()
     ]
@@ -374,6 +374,8 @@ def fail_overdue(tx: Tx, task_id: TaskId) -> None:
 def _end(tx: Tx, task: TaskView, state: TaskState, words: str) -> TaskView:
     """Bring a task to a final state from outside its agent, and take back what was on its way."""
     message = log.kernel_says(tx, task.id, task.context_id, words)
+    if task.approval_id is not None:
+        governance.withdraw(tx, task.approval_id)  # an answer would change nothing any more
     task = log.advance(tx, task, [log.moved(state, message)])
     delivery.withdraw(tx, task)
     audit.record(tx, f"task.{state}", queries.asset(task))

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from memroos import events as event_log
 from memroos import memory
 from memroos.broker import rules, tails
-from memroos.broker.models import Task, TaskCount, TaskEvent
+from memroos.broker.models import AgentLoad, Task, TaskCount, TaskEvent
 from memroos_contracts.broker import Artifact, EventKind, Message, MessageRole, Part, TaskState, TaskView
 from memroos_contracts.broker import TaskEvent as Event
 from memroos_contracts.identity import TaskId
@@ -57,6 +57,21 @@ _COUNT_DOWN = Hot(
         TaskCount.state == bindparam("state"),
     )
     .values(tasks=case((TaskCount.tasks > 0, TaskCount.tasks - 1), else_=0))
+)
+_load_up = upsert(AgentLoad).values(
+    workspace_id=bindparam("workspace"),
+    agent_id=bindparam("agent"),
+    open=bindparam("opened"),
+    in_flight=bindparam("started"),
+)
+_LOAD = Hot(
+    _load_up.on_conflict_do_update(
+        index_elements=["workspace_id", "agent_id"],
+        set_={
+            "open": AgentLoad.open + _load_up.excluded.open,
+            "in_flight": AgentLoad.in_flight + _load_up.excluded.in_flight,
+        },
+    )
 )
 
 _encode = msgspec.json.encode
@@ -129,6 +144,7 @@ def create(tx: Tx, task: TaskView, entries: list[Entry]) -> TaskView:
         via=_encode(task.via).decode(),
     )
     tx.execute(_COUNT_UP, **_counted(task, task.state))
+    _load(tx, task, opened=int(rules.is_open(task.state)), started=int(rules.is_in_flight(task.state)))
     events, size_bytes = _append(tx, task, 0, entries)
     task = msgspec.structs.replace(task, generation=len(entries))
     tails.announce(tx, task, events, size_bytes)
@@ -180,11 +196,23 @@ def _move(tx: Tx, task: TaskView, generation: int, last: Entry) -> TaskView:
     if after.state is not task.state:
         tx.execute(_COUNT_DOWN, **_counted(task, task.state))
         tx.execute(_COUNT_UP, **_counted(task, after.state))
+        _load(
+            tx,
+            task,
+            opened=rules.is_open(after.state) - rules.is_open(task.state),
+            started=rules.is_in_flight(after.state) - rules.is_in_flight(task.state),
+        )
     return after
 
 
-def announce(tx: Tx, event: str, task: TaskView) -> None:
-    """Tell everybody who listens to this task that it has changed, and how far its log reaches."""
+def _load(tx: Tx, task: TaskView, *, opened: int, started: int) -> None:
+    """Keep how much the agent has to do; nothing is written where that stays."""
+    if opened or started:
+        tx.execute(_LOAD, workspace=task.workspace_id, agent=task.agent_id, opened=opened, started=started)
+
+
+def announce(tx: Tx, event: str, task: TaskView, **facts: str) -> None:
+    """Tell everybody who listens to this task that it has changed, how far its log reaches, and what else is new."""
     event_log.publish(
         tx,
         event,
@@ -195,6 +223,7 @@ def announce(tx: Tx, event: str, task: TaskView) -> None:
             "state": task.state.value,
             "generation": task.generation,
             "agent": task.agent,
+            **facts,
         },
         owner=task.owner,
         agent=task.agent_id,

@@ -1,6 +1,6 @@
 """Let tasks go to remote A2A agents: how they are reached, their cards, and the other end of a task.
 
-What changes: tables `remote_agent`, `agent_card` and `remote_task`; tasks know what their agent took, how it answered,
+What changes: tables `remote_agent`, `agent_card`, `remote_task` and `agent_load`; tasks know what their agent took, how it answered,
 under which trace and through which brokers they came; agents have capabilities; a delivery may go out by A2A.
 Existing rows: tasks count as taken by their agent as soon as they were made, agents can do everything.
 Does the previous code still run: no, it writes tasks without the new columns.
@@ -49,6 +49,21 @@ def upgrade() -> None:
     )
     op.create_index("ix_remote_task_open", "remote_task", ["due_at"], sqlite_where=sa.text("state <> 'closed'"))
     op.create_index("ix_remote_task_by_agent", "remote_task", ["agent_id", "remote_id"])
+    op.create_table(
+        "agent_load",
+        sa.Column("workspace_id", sa.String(length=64), nullable=False),
+        sa.Column("agent_id", sa.String(length=40), nullable=False),
+        sa.Column("open", sa.Integer(), nullable=False),
+        sa.Column("in_flight", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "agent_id", name=op.f("pk_agent_load")),
+        sqlite_with_rowid=False,
+    )
+    op.execute(
+        "INSERT INTO agent_load SELECT workspace_id, agent_id, "
+        "sum(CASE WHEN state IN ('submitted','working','input_required','auth_required') THEN tasks ELSE 0 END), "
+        "sum(CASE WHEN state IN ('submitted','working') THEN tasks ELSE 0 END) "
+        "FROM task_count GROUP BY workspace_id, agent_id"
+    )
     op.create_table(
         "remote_agent",
         sa.Column("agent_id", sa.String(length=36), nullable=False),
@@ -100,6 +115,7 @@ def downgrade() -> None:
     op.drop_table("agent_card")
     op.drop_index("ix_remote_agent_next_poll_at", table_name="remote_agent")
     op.drop_table("remote_agent")
+    op.drop_table("agent_load")
     op.drop_index("ix_remote_task_by_agent", table_name="remote_task")
     op.drop_index("ix_remote_task_open", table_name="remote_task", sqlite_where=sa.text("state <> 'closed'"))
     op.drop_table("remote_task")

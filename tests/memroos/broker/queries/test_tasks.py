@@ -8,6 +8,7 @@ from tests.memroos.broker.conftest import House, report
 
 from memroos import broker
 from memroos.broker import queries
+from memroos.broker.queries.tasks import ARTIFACTS_AT_ONCE
 from memroos_contracts.broker import Artifact, ArtifactReport, Part, TaskState
 from memroos_contracts.errors import InvalidCursor
 from memroos_contracts.identity import Actor
@@ -132,7 +133,7 @@ def test_a_log_is_read_on_from_a_generation(house: House, caller: Actor, worker:
 def test_an_artifact_is_found_however_far_back_it_is(house: House, caller: Actor, worker: Actor) -> None:
     task = house.send(caller)
     claim = house.claim(worker)
-    for n in range(queries.ARTIFACTS_AT_ONCE * 2 + 1):
+    for n in range(ARTIFACTS_AT_ONCE * 2 + 1):
         artifact = Artifact(f"a{n}", [Part(text="x")])
         house.db.write_now(
             worker, broker.add_artifact, task.id, ArtifactReport(fencing_token=claim.fencing_token, artifact=artifact)
@@ -141,7 +142,7 @@ def test_an_artifact_is_found_however_far_back_it_is(house: House, caller: Actor
     def has(artifact_id: str) -> bool:
         return house.db.read_now(KERNEL, queries.has_artifact, task.id, artifact_id)
 
-    assert all(has(f"a{n}") for n in range(queries.ARTIFACTS_AT_ONCE * 2 + 1))
+    assert all(has(f"a{n}") for n in range(ARTIFACTS_AT_ONCE * 2 + 1))
     assert not has("b")
 
 

@@ -1,20 +1,19 @@
-"""Reads: tasks, their logs, and the totals beside them."""
+"""Reads of tasks, their logs, and the totals beside them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Select, bindparam, func, or_, select, text, tuple_
 
-from memroos import bus
 from memroos.broker import rules
-from memroos.broker.models import NOT_COMPLETED, Delivery, RemoteTask, SentMessage, Task, TaskCount, TaskEvent
+from memroos.broker.models import NOT_COMPLETED, AgentLoad, SentMessage, Task, TaskCount, TaskEvent
 from memroos_contracts import broker as words
 from memroos_contracts.broker import EventKind, TaskDetail, TaskState, TaskView
 from memroos_contracts.errors import NotFound
 from memroos_contracts.governance import Action, Asset, Label
-from memroos_contracts.identity import Actor, AgentId, ApprovalId, ContextId, DeliveryId, Role, TaskId, WorkspaceId
+from memroos_contracts.identity import Actor, AgentId, ApprovalId, ContextId, Role, TaskId, WorkspaceId
 from memroos_contracts.pages import Page
 from memroos_kit import cursors
 from memroos_kit.clock import from_micros, to_micros
@@ -53,27 +52,17 @@ _SENT = Hot(
         SentMessage.digest == bindparam("digest"),
     )
 )
-_IN_FLIGHT = Hot(
-    select(func.coalesce(func.sum(TaskCount.tasks), 0)).where(
-        TaskCount.workspace_id == bindparam("workspace"),
-        TaskCount.agent_id == bindparam("agent"),
-        or_(TaskCount.state == TaskState.SUBMITTED.value, TaskCount.state == TaskState.WORKING.value),
+_LOAD = Hot(
+    select(AgentLoad.open, AgentLoad.in_flight).where(
+        AgentLoad.workspace_id == bindparam("workspace"), AgentLoad.agent_id == bindparam("agent")
     )
 )
-_WAITING = Hot(
-    select(Delivery.id, Task.workspace_id, Delivery.task_id, Delivery.generation, Delivery.attempts)
-    .join(Task, Task.id == Delivery.task_id)
-    .where(Delivery.channel == "local", Delivery.state == "waiting", Delivery.due_at <= bindparam("now"))
-    .order_by(Delivery.due_at, Delivery.id)
-    .limit(bindparam("most"))
-)
-
-_OPEN = Hot(select(Task.id).where(Task.id == bindparam("id"), Task.open == 1))
-_OVERDUE = Hot(
-    select(Task.workspace_id, Task.id)
-    .where(text("open AND deadline_at IS NOT NULL"), Task.deadline_at <= bindparam("now"))
-    .order_by(Task.deadline_at)
-    .limit(bindparam("most"))
+_OPEN_OF_OWNER = Hot(
+    select(func.coalesce(func.sum(TaskCount.tasks), 0)).where(
+        TaskCount.workspace_id == bindparam("workspace"),
+        TaskCount.owner == bindparam("owner"),
+        or_(*(TaskCount.state == state.value for state in TaskState if state not in words.FINAL)),
+    )
 )
 
 _decode_event = msgspec.json.Decoder(words.TaskEvent).decode
@@ -335,144 +324,20 @@ def find_sent(tx: Read, message_id: str, scope: str, digest: bytes) -> TaskId | 
     return None if row is None else TaskId(row[0])
 
 
-def count_in_flight(tx: Read, agent_id: AgentId) -> int:
-    """Return how many tasks an agent has that are not finished and wait for nobody else."""
-    return int(tx.execute(_IN_FLIGHT, workspace=tx.actor.workspace, agent=agent_id).fetchone()[0])
+class Load(NamedTuple):
+    """How much an agent has to do."""
+
+    open: int
+    in_flight: int
+    """Of the open tasks, those that wait for nobody else."""
 
 
-class WaitingDelivery(msgspec.Struct, frozen=True):
-    """A message that waits for an agent inside the process."""
-
-    id: DeliveryId
-    workspace_id: WorkspaceId
-    task_id: TaskId
-    generation: int
-    """Of the message it carries."""
-    attempts: int
+def load_of(tx: Read, agent_id: AgentId) -> Load:
+    """Return how many open tasks an agent has, whoever sent them."""
+    row = tx.execute(_LOAD, workspace=tx.actor.workspace, agent=agent_id).fetchone()
+    return Load(0, 0) if row is None else Load(*row)
 
 
-def list_waiting(tx: Read, *, most: int) -> list[WaitingDelivery]:
-    """Return local deliveries of every workspace that are due, oldest first."""
-    rows: Iterable[Any] = tx.execute(_WAITING, now=to_micros(tx.now), most=most).fetchall()
-    return [WaitingDelivery(DeliveryId(r[0]), WorkspaceId(r[1]), TaskId(r[2]), r[3], r[4]) for r in rows]
-
-
-def list_dead_open_tasks(tx: Read, *, most: int) -> list[bus.DeadTask]:
-    """Return dead letters of all workspaces whose task is still open; for the kernel."""
-    letters = bus.list_dead_tasks(tx, most=most)
-    return [letter for letter in letters if tx.execute(_OPEN, id=letter.task_id).fetchone() is not None]
-
-
-def list_overdue(tx: Read, *, most: int) -> list[tuple[WorkspaceId, TaskId]]:
-    """Return open tasks of all workspaces whose deadline has passed; for the kernel."""
-    rows = tx.execute(_OVERDUE, now=to_micros(tx.now), most=most).fetchall()
-    return [(WorkspaceId(row[0]), TaskId(row[1])) for row in rows]
-
-
-# -- tasks that remote agents work on --------------------------------------------------------------------------------
-
-_OUTGOING: Any = select(
-    Delivery.id, Task.workspace_id, Delivery.task_id, Task.agent_id, Delivery.generation
-).join(Task, Task.id == Delivery.task_id)  # fmt: skip
-_OUTGOING_ALL = Hot(
-    _OUTGOING.where(Delivery.channel == "a2a", Delivery.state == "waiting", Delivery.id > bindparam("after"))
-    .order_by(Delivery.id)
-    .limit(bindparam("most"))
-)
-_OUTGOING_OF = Hot(
-    _OUTGOING.where(
-        Delivery.task_id == bindparam("task"), Delivery.channel == "a2a", Delivery.state == "waiting"
-    ).order_by(Delivery.id)
-)
-_ENDS: Any = select(
-    RemoteTask.task_id, Task.workspace_id, RemoteTask.agent_id, RemoteTask.remote_id, RemoteTask.remote_context_id,
-    RemoteTask.state, RemoteTask.failures,
-).join(Task, Task.id == RemoteTask.task_id)  # fmt: skip
-_OPEN_ENDS = Hot(
-    _ENDS.where(text("remote_task.state <> 'closed'"), RemoteTask.task_id > bindparam("after"))
-    .order_by(RemoteTask.task_id)
-    .limit(bindparam("most"))
-)
-_END_OF = Hot(_ENDS.where(RemoteTask.task_id == bindparam("task")))
-_NAMED = Hot(
-    select(RemoteTask.task_id).where(
-        RemoteTask.agent_id == bindparam("agent"), RemoteTask.remote_id == bindparam("remote")
-    )
-)
-_CONTEXT = Hot(
-    select(RemoteTask.remote_context_id)
-    .join(Task, Task.id == RemoteTask.task_id)
-    .where(
-        Task.workspace_id == bindparam("workspace"),
-        Task.context_id == bindparam("context"),
-        RemoteTask.agent_id == bindparam("agent"),
-        RemoteTask.remote_context_id != "",
-    )
-    .order_by(Task.status_at.desc())
-    .limit(1)
-)
-
-
-class Outgoing(msgspec.Struct, frozen=True):
-    """A message that waits to be sent to a remote agent."""
-
-    id: DeliveryId
-    workspace_id: WorkspaceId
-    task_id: TaskId
-    agent_id: AgentId
-    generation: int
-    """Of the message it carries."""
-
-
-class RemoteEnd(msgspec.Struct, frozen=True):
-    """The other end of a task."""
-
-    task_id: TaskId
-    workspace_id: WorkspaceId
-    agent_id: AgentId
-    remote_id: str
-    """What the agent calls it; empty while that is not known."""
-    remote_context_id: str
-    state: str
-    failures: int
-
-
-def list_outgoing(tx: Read, *, after: str = "", most: int) -> list[Outgoing]:
-    """Return messages of every workspace that wait for a remote agent, oldest first; for the kernel."""
-    return _outgoing(tx.execute(_OUTGOING_ALL, after=after, most=most).fetchall())
-
-
-def list_outgoing_of(tx: Read, task_id: TaskId) -> list[Outgoing]:
-    """Return what waits to be sent of one task, oldest first; for the kernel."""
-    return _outgoing(tx.execute(_OUTGOING_OF, task=task_id).fetchall())
-
-
-def _outgoing(rows: list[Any]) -> list[Outgoing]:
-    return [Outgoing(DeliveryId(r[0]), WorkspaceId(r[1]), TaskId(r[2]), AgentId(r[3]), r[4]) for r in rows]
-
-
-def list_remote_ends(tx: Read, *, after: str = "", most: int) -> list[RemoteEnd]:
-    """Return the other ends that are followed or to be canceled, of every workspace; for the kernel."""
-    return [_end(row) for row in tx.execute(_OPEN_ENDS, after=after, most=most).fetchall()]
-
-
-def find_remote_end(tx: Read, task_id: TaskId) -> RemoteEnd | None:
-    """Return the other end of a task that its agent has named or is to be told of; for the kernel."""
-    row = tx.execute(_END_OF, task=task_id).fetchone()
-    return None if row is None else _end(row)
-
-
-def _end(row: Any) -> RemoteEnd:
-    return RemoteEnd(TaskId(row[0]), WorkspaceId(row[1]), AgentId(row[2]), row[3], row[4], row[5], row[6])
-
-
-def find_named(tx: Read, agent_id: AgentId, remote_id: str) -> TaskId | None:
-    """Return the task that an agent calls by this id, or None; for the kernel."""
-    row = tx.execute(_NAMED, agent=agent_id, remote=remote_id).fetchone()
-    return None if row is None else TaskId(row[0])
-
-
-def find_remote_context(tx: Read, agent_id: AgentId, context_id: ContextId) -> str:
-    """Return what an agent calls a context, empty where it has not been there yet."""
-    row = tx.execute(_CONTEXT, workspace=tx.actor.workspace, context=context_id, agent=agent_id).fetchone()
-    return "" if row is None else str(row[0])
+def count_open(tx: Read, owner: str) -> int:
+    """Return how many open tasks a caller has."""
+    return int(tx.execute(_OPEN_OF_OWNER, workspace=tx.actor.workspace, owner=owner).fetchone()[0])
