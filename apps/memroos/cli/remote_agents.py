@@ -1,5 +1,6 @@
 """`memroos remote-agents`: agents elsewhere that are reached by A2A."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -204,7 +205,7 @@ def _credential(file: Path, scheme: str, header: str) -> Credential:
 
 def _read(file: Path) -> str:
     try:
-        return click.get_text_stream("stdin").read().strip() if str(file) == "-" else file.read_text("utf-8").strip()
+        return sys.stdin.read().strip() if str(file) == "-" else file.read_text("utf-8").strip()
     except (OSError, UnicodeError) as error:
         raise click.UsageError(f"{file} cannot be read as text.") from error
 
