@@ -1,13 +1,14 @@
-"""The SDK's own client against a real kernel, authenticated, over both bindings and at both kinds of endpoint."""
+"""The SDK's own client against a real kernel, authenticated, over all bindings and at both kinds of endpoint."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import grpc.aio
 import httpx
 import pytest
-from a2a.client import Client, ClientConfig, ClientFactory
+from a2a.client import AuthInterceptor, Client, ClientCallContext, ClientConfig, ClientFactory, CredentialService
 from a2a.client.card_resolver import A2ACardResolver
 from a2a.types import a2a_pb2 as pb
 from a2a.utils import errors as sdk
@@ -17,7 +18,7 @@ from tests.flows.kernel import Agent, Kernel
 
 from memroos_kit.ids import new_id
 
-BINDINGS = [TransportProtocol.JSONRPC.value, TransportProtocol.HTTP_JSON.value]
+BINDINGS = [TransportProtocol.JSONRPC.value, TransportProtocol.HTTP_JSON.value, TransportProtocol.GRPC.value]
 SUBMITTED, WORKING, COMPLETED, CANCELED, INPUT_REQUIRED, AUTH_REQUIRED = (
     pb.TASK_STATE_SUBMITTED,
     pb.TASK_STATE_WORKING,
@@ -46,6 +47,16 @@ def binding(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+class Key(CredentialService):
+    """Gives the same key for every scheme that a card names."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    async def get_credentials(self, security_scheme_name: str, context: ClientCallContext | None) -> str | None:
+        return self._key or None
+
+
 @asynccontextmanager
 async def client_at(
     kernel: Kernel, key: str, binding: str, path: str = "", *, streaming: bool = True
@@ -53,8 +64,19 @@ async def client_at(
     """Return a client made from the card at an endpoint, as the SDK's documentation has it."""
     async with kernel.async_client(key) as http:
         card = await A2ACardResolver(http, f"{kernel.url}{path}").get_agent_card()
-        config = ClientConfig(httpx_client=http, supported_protocol_bindings=[binding], streaming=streaming)
-        yield ClientFactory(config).create(card)
+    async with kernel.async_client("") as http:
+        config = ClientConfig(
+            httpx_client=http,
+            grpc_channel_factory=grpc.aio.insecure_channel,
+            supported_protocol_bindings=[binding],
+            streaming=streaming,
+        )
+        client = ClientFactory(config).create(card, interceptors=[AuthInterceptor(Key(key))])
+        try:
+            yield client
+        finally:
+            if binding == TransportProtocol.GRPC.value:
+                await client.close()
 
 
 def message(text: str, *, to: str = "", **words: Any) -> pb.SendMessageRequest:
@@ -390,15 +412,23 @@ def test_a_task_is_not_found_at_the_endpoint_of_another_agent(
     run(story)
 
 
-def test_a_key_that_is_not_valid_gets_nowhere(kernel: Kernel, binding: str) -> None:
+@pytest.mark.parametrize("key", ["", "mr_agent_0000000000000000_nothing"], ids=["none", "unknown"])
+def test_a_key_that_is_not_valid_gets_nowhere(kernel: Kernel, binding: str, key: str) -> None:
     async def story() -> None:
         async with kernel.async_client("") as http:
             card = await A2ACardResolver(http, kernel.url).get_agent_card()  # the kernel's own card is public
-            config = ClientConfig(httpx_client=http, supported_protocol_bindings=[binding], streaming=False)
-            client = ClientFactory(config).create(card)
+            config = ClientConfig(
+                httpx_client=http,
+                grpc_channel_factory=grpc.aio.insecure_channel,
+                supported_protocol_bindings=[binding],
+                streaming=False,
+            )
+            client = ClientFactory(config).create(card, interceptors=[AuthInterceptor(Key(key))])
             with pytest.raises(sdk.A2AError) as refused:
                 await client.get_task(pb.GetTaskRequest(id="x"))
-            assert "401" in str(refused.value)
+            assert ("UNAUTHENTICATED" if binding == "GRPC" else "401") in str(refused.value)
+            if binding == "GRPC":
+                await client.close()
 
     run(story)
 
@@ -407,7 +437,10 @@ def test_cards_name_the_configured_address_whatever_host_was_asked(kernel: Kerne
     for path in ("", "/a2a/agents/clerk"):
         card = kernel.call("GET", f"{path}/.well-known/agent-card.json", headers={"Host": "evil.example"})
         assert card.status_code == 200
-        assert {i["url"] for i in card.json()["supportedInterfaces"]} == {f"{kernel.url}{path or '/a2a'}"}
+        assert {i["url"] for i in card.json()["supportedInterfaces"]} == {
+            f"{kernel.url}{path or '/a2a'}",
+            kernel.grpc_address,
+        }
         assert "evil" not in card.text
         again = httpx.get(
             f"{kernel.url}{path}/.well-known/agent-card.json",
