@@ -173,6 +173,7 @@ class ApprovalState(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"  # what it was about has ended meanwhile
 
 
 class ApprovalView(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ when something happens by itself.
 from memroos.bus.errors import (
     AuthorHasNoInbox,
     InboxFull,
+    MessageCarriesTask,
     MessageNotDead,
     ReceiverRetired,
     SenderIsReceiver,
@@ -69,5 +70,6 @@ __all__ = [
     "MessageNotDead",
     "ReceiverRetired",
     "SenderIsReceiver",
+    "MessageCarriesTask",
     "StaleLease",
 ]

@@ -68,3 +68,16 @@ class MessageNotDead(MemroosError):
     """
 
     kind = ErrorKind.CONFLICT
+
+
+class MessageCarriesTask(MemroosError):
+    """This message carries a task, which ends with a word about how.
+
+    Complete it, fail it, or ask its caller, under `/api/tasks/{task}`; giving the message back works as for any other.
+
+    Facts:
+        message: the message's id.
+        task: the task's id.
+    """
+
+    kind = ErrorKind.CONFLICT

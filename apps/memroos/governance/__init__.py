@@ -10,6 +10,7 @@ from memroos.governance.approvals import Resumer, Resumers
 from memroos.governance.errors import (
     AlreadyAnswered,
     ApprovalExpired,
+    ApprovalWithdrawn,
     DecisionNotPermitted,
     OutcomeAlreadyReported,
     PolicyRefused,
@@ -29,12 +30,14 @@ from memroos.governance.service import (
     read_approvals,
     reject,
     report,
+    withdraw,
 )
 
 __all__ = [
     "DDL",
     "AlreadyAnswered",
     "ApprovalExpired",
+    "ApprovalWithdrawn",
     "DecisionNotPermitted",
     "Gate",
     "GovernanceEvent",
@@ -55,4 +58,5 @@ __all__ = [
     "read_approvals",
     "reject",
     "report",
+    "withdraw",
 ]

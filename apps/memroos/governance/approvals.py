@@ -87,6 +87,13 @@ def settle(
     return view
 
 
+def withdraw(tx: Tx, approval: Approval) -> None:
+    """End a pending approval that nobody has to answer any more; nothing goes on because of it."""
+    approval.state, approval.answered_at = ApprovalState.WITHDRAWN, tx.now
+    tx.session.flush()
+    _announce(tx, approval, rules.GovernanceEvent.APPROVAL_WITHDRAWN)
+
+
 def _answer_decisions(tx: Tx, approval: ApprovalView, decision_ttl: timedelta, agent_id: str) -> None:
     """Tell the agent's decisions; a permission is good for a while from now, whenever it was asked for."""
     approved = approval.state is ApprovalState.APPROVED

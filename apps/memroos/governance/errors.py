@@ -31,6 +31,18 @@ class ApprovalExpired(MemroosError):
     kind = ErrorKind.GONE
 
 
+class ApprovalWithdrawn(MemroosError):
+    """What this approval was about has ended meanwhile.
+
+    Your answer changed nothing, and none is needed.
+
+    Facts:
+        approval: the approval's id.
+    """
+
+    kind = ErrorKind.GONE
+
+
 class SelfApproval(Denied):
     """Nobody answers their own question.
 

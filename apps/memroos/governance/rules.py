@@ -27,6 +27,7 @@ class GovernanceEvent(StrEnum):
     APPROVAL_APPROVED = "approval.approved"
     APPROVAL_REJECTED = "approval.rejected"
     APPROVAL_EXPIRED = "approval.expired"
+    APPROVAL_WITHDRAWN = "approval.withdrawn"
     DECISION_ANSWERED = "decision.answered"
     DECISION_REPORTED = "decision.reported"
 

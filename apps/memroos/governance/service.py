@@ -9,6 +9,7 @@ from memroos.governance import approvals, queries, rules
 from memroos.governance.errors import (
     AlreadyAnswered,
     ApprovalExpired,
+    ApprovalWithdrawn,
     DecisionNotPermitted,
     OutcomeAlreadyReported,
     SelfApproval,
@@ -215,11 +216,20 @@ def expire(tx: Tx, approval_id: ApprovalId, *, gate: Gate) -> bool:
     return True
 
 
+def withdraw(tx: Tx, approval_id: ApprovalId) -> None:
+    """Take back a question because what it was about has ended. Safe to repeat; an answer that was given stays."""
+    approval = queries.find_approval(tx, approval_id)
+    if approval is not None and approval.state is ApprovalState.PENDING:
+        approvals.withdraw(tx, approval)
+
+
 def _answer(tx: Tx, approval_id: ApprovalId, state: ApprovalState, gate: Gate, note: str) -> ApprovalView:
     approval = queries.load_approval(tx, approval_id)
     tx.authorize(Action.APPROVAL_ANSWER, queries.asset_of(approval), purpose=note)
     if approval.requester in (tx.actor.principal, *tx.actor.on_behalf_of):
         raise SelfApproval(approval=approval_id, requester=approval.requester)
+    if approval.state is ApprovalState.WITHDRAWN:
+        raise ApprovalWithdrawn(approval=approval_id)
     if approval.state is ApprovalState.EXPIRED or (
         approval.state is ApprovalState.PENDING and approval.expires_at <= tx.now
     ):

@@ -54,6 +54,18 @@ def test_what_is_sent_is_received_once_and_gone_after_its_ack(db: Database, send
     assert receive(db, worker) == []
 
 
+def test_a_message_that_carries_a_task_is_settled_by_its_task(db: Database, send: Send, worker: Actor) -> None:
+    send(task_id=TaskId("task_1"))
+    delivery = receive_one(db, worker)
+
+    with pytest.raises(bus.MessageCarriesTask) as refused:
+        db.write_now(worker, bus.ack, delivery.message.id, delivery.fencing_token)
+    settled = db.write_now(worker, bus.ack, delivery.message.id, delivery.fencing_token, task_settled=True)
+
+    assert refused.value.facts == {"message": delivery.message.id, "task": "task_1"}
+    assert settled.state is InboxState.ACKED
+
+
 def test_an_agent_is_found_by_its_name_too(db: Database, send: Send, worker: Actor) -> None:
     assert send(to="worker").agent_id == worker.agent
 
@@ -399,7 +411,7 @@ def test_the_messages_of_an_ended_task_are_taken_back(db: Database, send: Send, 
     assert db.write_now(KERNEL, bus.cancel_for_task, task) == 0
 
     with pytest.raises(bus.StaleLease):
-        db.write_now(worker, bus.ack, held_one.id, held.fencing_token)
+        db.write_now(worker, bus.ack, held_one.id, held.fencing_token, task_settled=True)
     assert state_of(db, waiting.id) is InboxState.CANCELLED
     assert receive_one(db, worker).message.id == other.id
 

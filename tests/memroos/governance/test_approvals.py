@@ -45,6 +45,29 @@ from memroos_kit.db import Database, Tx
 RESTRICTED = Asset("agent", "agt_2", agent=OTHER_AGENT.id, label=Label(Sensitivity.RESTRICTED))
 
 
+# -- withdrawing -----------------------------------------------------------------------------------------------------
+
+
+def test_a_question_that_is_withdrawn_takes_no_answer_and_says_so(db: Database, gate: Gate) -> None:
+    _, approval_id = held(db, gate)
+
+    for _ in range(2):
+        db.write_now(KERNEL, governance.withdraw, approval_id)
+
+    with pytest.raises(governance.ApprovalWithdrawn):
+        approve(db, gate, approval_id)
+    assert [one.asset for one in ledger_of(db) if one.action == "approval.withdrawn"] == [f"approval:{approval_id}"]
+
+
+def test_withdrawing_changes_no_answer(db: Database, gate: Gate) -> None:
+    _, approval_id = held(db, gate)
+    approve(db, gate, approval_id)
+
+    db.write_now(KERNEL, governance.withdraw, approval_id)
+
+    assert [one.state for one in approvals_of(db)] == [ApprovalState.APPROVED]
+
+
 # -- answering -------------------------------------------------------------------------------------------------------
 
 

@@ -44,7 +44,7 @@ def claim_task(tx: Tx, *, lease_s: int) -> ClaimView | None:
         task = queries.get_task(tx, item.message.task_id)
         if rules.is_open(task.state):
             break
-        bus.ack(tx, item.message.id, item.fencing_token)  # it ended while it waited
+        bus.ack(tx, item.message.id, item.fencing_token, task_settled=True)  # it ended while it waited
 
     tx.authorize(Action.TASK_WORK, queries.asset(task), purpose=task.purpose)
     if task.state is not TaskState.WORKING:
@@ -186,7 +186,7 @@ def _settle(tx: Tx, task_id: TaskId, state: TaskState, report: WorkReport) -> Ta
         return task  # the same report again
     task, held = _held(tx, task_id, report.fencing_token)
     task = _move(tx, task, state, report)
-    bus.ack(tx, held, report.fencing_token)
+    bus.ack(tx, held, report.fencing_token, task_settled=True)
     if not rules.is_open(state):
         delivery.withdraw(tx, task)
     return task

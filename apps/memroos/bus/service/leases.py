@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, func, update
 
 from memroos import audit
 from memroos.bus import queries, rules
-from memroos.bus.errors import StaleLease
+from memroos.bus.errors import MessageCarriesTask, StaleLease
 from memroos.bus.models import InboxMessage
 from memroos.bus.queries import Row
 from memroos.bus.service.changes import Event, count, put_back, settle
@@ -116,14 +116,21 @@ def read_message(tx: Tx, message_id: InboxMessageId) -> Content:
     return Content(queries.view(row), None if redacted else queries.body_of(tx, row))
 
 
-def ack(tx: Tx, message_id: InboxMessageId, fencing_token: int) -> InboxMessageView:
+def ack(tx: Tx, message_id: InboxMessageId, fencing_token: int, *, task_settled: bool = False) -> InboxMessageView:
     """Say that a message is done with. Saying it again with the same token changes nothing.
+
+    Args:
+        task_settled: whether the task that the message carries, if any, has been told how it stands. Without that it
+            would wait for an agent that considers itself done.
 
     Raises:
         NotFound: no such message is in this actor's inbox.
+        MessageCarriesTask: it is settled by settling its task.
         StaleLease: the lease has ended, or somebody else holds the message.
     """
     row = _load_to_settle(tx, message_id)
+    if row.task_id is not None and not task_settled:
+        raise MessageCarriesTask(message=row.id, task=row.task_id)
     if row.state == InboxState.ACKED and row.fencing_token == fencing_token:
         return queries.view(row)
     _check_held(tx, row, fencing_token)

@@ -22,7 +22,6 @@ from memroos_contracts.broker import (
     TaskView,
 )
 from memroos_contracts.errors import Denied, InvalidCursor, InvalidRequest, NotFound
-from memroos_contracts.governance import ApprovalState
 from memroos_contracts.identity import Actor, KeyId, Role, TaskId, service_actor
 from memroos_contracts.registry import AgentKind, AgentState, NewAgent
 from memroos_kit.clock import ManualClock
@@ -515,15 +514,15 @@ def test_a_callers_next_message_never_ends_a_hold_but_is_delivered_after_it(
     assert house.claim(worker).message.parts == [Part(text="please hurry")]
 
 
-def test_a_canceled_hold_stays_canceled_whatever_the_answer(
+def test_cancelling_a_held_task_takes_its_question_back(
     house: House, gate: Gate, held: TaskView, caller: Actor, worker: Actor
 ) -> None:
     assert held.approval_id is not None
     cancel(house.db, caller, held)
 
-    answered = house.db.write_now(OPERATOR, governance.approve, held.approval_id, gate=gate)
+    with pytest.raises(governance.ApprovalWithdrawn):
+        house.db.write_now(OPERATOR, governance.approve, held.approval_id, gate=gate)
 
-    assert answered.state is ApprovalState.APPROVED
     assert house.see(held).state is TaskState.CANCELED
     assert house.claim_or_none(worker) is None
 
