@@ -166,6 +166,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     remote_poll_s: Annotated[float, Meta(ge=0.05, le=3_600)] = 5.0
     """How often a remote task is asked for where its agent cannot stream, in seconds; backoff with jitter on top."""
 
+    remote_events_max: Annotated[int, Meta(ge=10, le=1_000_000)] = 20_000
+    """How many events a task at a remote agent may have; an agent that never comes to an end has failed its task."""
+
+    remote_bytes_max: Annotated[int, Meta(ge=1_024, le=17_179_869_184)] = 67_108_864
+    """How much a remote agent may say in one task, in bytes; more fails it."""
+
     push_attempts: Annotated[int, Meta(ge=1, le=1_000)] = 12
     """After how many failed tries in a row a webhook is given up; its configuration shows it, and can be replayed."""
 

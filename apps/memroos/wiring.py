@@ -270,7 +270,11 @@ class Kernel:
             self.guard,
             self.sealer,
             terms=broker.Terms(
-                broker_id=self.broker_id, silence_s=self.settings.remote_silence_s, poll_s=self.settings.remote_poll_s
+                broker_id=self.broker_id,
+                silence_s=self.settings.remote_silence_s,
+                poll_s=self.settings.remote_poll_s,
+                most_events=self.settings.remote_events_max,
+                most_bytes=self.settings.remote_bytes_max,
             ),
         )
         return [

@@ -170,9 +170,7 @@ def test_a_question_that_was_answered_here_is_not_asked_again() -> None:
     answer = msgspec.structs.replace(ASKED, message_id="m1")
     log = [
         *asked,
-        TaskEvent(
-            generation=4, kind=EventKind.MESSAGE, at=NOW, message=msgspec.structs.replace(ASKED, message_id="m1")
-        ),
+        TaskEvent(generation=4, kind=EventKind.MESSAGE, at=NOW, message=answer),
         TaskEvent(generation=5, kind=EventKind.STATUS, at=NOW, state=TaskState.SUBMITTED),
     ]
     asks = shown([moved(TaskState.INPUT_REQUIRED, said(1))])
