@@ -64,7 +64,15 @@ def remote_errors() -> Iterator[None]:
         yield
     except (sdk.A2AError, OSError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
         raise _translated(error) from error  # the SDK lets malformed answers out as whatever they break
-    except (AddressRefused, NameUnresolved, ReplyRefused, httpx.HTTPError, grpc.RpcError, RecursionError) as error:
+    except (
+        AddressRefused,
+        NameUnresolved,
+        ReplyRefused,
+        ParseError,
+        httpx.HTTPError,
+        grpc.RpcError,
+        RecursionError,
+    ) as error:
         raise _translated(error) from error
 
 
