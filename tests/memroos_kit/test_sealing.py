@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memroos_kit.sealing import Sealer, SealBroken, SealingKeyInvalid
+from memroos_kit.sealing import SealBroken, Sealer, SealingKeyInvalid
 
 SEALER = Sealer(bytes(range(32)))
 

@@ -5,7 +5,7 @@ The keyring holds all valid keys in memory; it is one of the database's journals
 its revocation is acknowledged.
 """
 
-from memroos.registry.client import headers_of
+from memroos.registry.client import check_card, headers_of, key_sets_of
 from memroos.registry.errors import (
     AgentCannotMove,
     AgentChanged,
@@ -63,6 +63,8 @@ from memroos.registry.worker.remote import RemoteAgents
 from memroos_contracts.registry import AgentKind, AgentState, Liveness
 
 __all__ = [
+    "check_card",
+    "key_sets_of",
     # for every slice above
     "get_agent", "find_agent", "find_agents", "scope_allows", "is_admitted", "AgentKind", "AgentState", "Liveness",
     "RegistryEvent", "Remote", "get_remote", "headers_of", "report_remote",

@@ -35,7 +35,7 @@ class Fetched(msgspec.Struct, frozen=True):
 def addresses_of(card_url: str) -> tuple[str, ...]:
     """Return where a card may be: at the address itself, or for an agent's address at the well-known place below it."""
     parts = urlsplit(card_url)
-    if parts.path.endswith(".json") or "/.well-known/" in parts.path or parts.query:
+    if parts.path.endswith(".json") or "/.well-known/" in parts.path or parts.query or parts.fragment:
         return (card_url,)
     return (card_url.rstrip("/") + WELL_KNOWN, card_url)
 
@@ -52,6 +52,7 @@ async def find_card(
         CardUnavailable: nobody answers there, or not with a card.
         CardRefused: what is there cannot be taken.
     """
+    guard.check(card_url)  # before anything else reads it
     first, *others = addresses_of(card_url)
     try:
         return await look(guard, first, pinned_keys=pinned_keys, headers=headers)
