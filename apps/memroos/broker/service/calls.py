@@ -11,8 +11,12 @@ from memroos.broker.errors import (
     AgentNotAvailable,
     ContextMismatch,
     NoRoute,
+    RoutingLoop,
     TaskClosed,
+    TaskGenerationMismatch,
     TaskNotCancelable,
+    TooManyHops,
+    TooManyOpenTasks,
 )
 from memroos.broker.models import SentMessage
 from memroos.broker.service import delivery, log
@@ -28,12 +32,15 @@ from memroos_contracts.governance import (
     Label,
 )
 from memroos_contracts.identity import AgentId, ContextId, TaskId
-from memroos_contracts.registry import AgentKind, AgentState, AgentView, Liveness
+from memroos_contracts.registry import AgentKind, AgentState, AgentView, Breaker, Liveness
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Tx
 
 DEFAULT_DEADLINE = timedelta(days=7)
 """A task that nobody has finished by then fails; nothing stays open for ever."""
+
+RETRY_S = 5
+"""When it makes sense to try again after too many open tasks, in seconds."""
 
 _DELIVERABLE = (AgentKind.REST, AgentKind.LOCAL, AgentKind.A2A)
 
@@ -86,13 +93,21 @@ def send_message(tx: Tx, send: Send, *, task_id: TaskId | None = None) -> TaskVi
         NotFound: the agent or the task is unknown.
         ContextMismatch: task and context do not belong together.
         TaskClosed: the task has ended.
+        TaskGenerationMismatch: the task has changed since the caller looked at it.
         InvalidRequest: the message is not complete, or could not leave through every door.
+        RoutingLoop: it has been at this broker before.
+        TooManyHops: it has come through too many brokers.
+        TooManyOpenTasks: the caller or the agent has as many open tasks as it may.
     """
     faults = rules.find_message_faults(send.message)
     if faults:
         raise InvalidRequest("The message cannot be taken as it is.", fields=faults)
+    if send.via:
+        _demand_short_way(send)
     if send.message.task_id:
         return _continue(tx, send)
+    if send.if_generation is not None:
+        raise InvalidRequest("A generation belongs to a task.", fields={"task_id": "is needed with a generation"})
 
     message = send.message
     digest = rules.digest_message(message, send.agent, send.skill, *send.tags)
@@ -101,6 +116,7 @@ def send_message(tx: Tx, send: Send, *, task_id: TaskId | None = None) -> TaskVi
         return read_task(tx, known)  # its content leaves once more, and that is on record
 
     agent, reason = _route(tx, send)
+    _demand_room(tx, agent, send.limits)
     task_id = task_id or TaskId(tx.new_id("task"))
     context_id = ContextId(message.context_id or tx.new_id("ctx"))
     decision = tx.authorize(
@@ -124,8 +140,36 @@ def send_message(tx: Tx, send: Send, *, task_id: TaskId | None = None) -> TaskVi
         agent=agent.name,
         message_sha256=digest.hex(),
     )
-    log.announce(tx, f"task.{task.state}", task)
+    log.announce(tx, f"task.{task.state}", task, route=reason)
     return task
+
+
+def _demand_short_way(send: Send) -> None:
+    if rules.came_through(send.via, send.limits.broker_id):
+        raise RoutingLoop("This message came through this broker before.", via=list(send.via))
+    if len(send.via) > send.limits.hops_max:
+        raise TooManyHops(
+            f"This message came through {len(send.via)} brokers; {send.limits.hops_max} are the most.",
+            via=list(send.via),
+            limit=send.limits.hops_max,
+        )
+
+
+def _demand_room(tx: Tx, agent: AgentView, limits: Limits) -> None:
+    if queries.count_open(tx, tx.actor.principal) >= limits.open_tasks_per_caller:
+        raise TooManyOpenTasks(
+            f"You have {limits.open_tasks_per_caller} open tasks; more are taken when some have ended.",
+            retry_after_s=RETRY_S,
+            limit=limits.open_tasks_per_caller,
+            scope="caller",
+        )
+    if queries.load_of(tx, agent.id).open >= limits.open_tasks_per_agent:
+        raise TooManyOpenTasks(
+            f"{agent.name} has {limits.open_tasks_per_agent} open tasks; more are taken when some have ended.",
+            retry_after_s=RETRY_S,
+            limit=limits.open_tasks_per_agent,
+            scope="agent",
+        )
 
 
 def _create(  # noqa: PLR0913, PLR0917 - what send_message has found out
@@ -158,8 +202,10 @@ def _create(  # noqa: PLR0913, PLR0917 - what send_message has found out
         deadline_at=tx.now + DEFAULT_DEADLINE,
         status_message=why,
         accepted_generation=0 if agent.kind is AgentKind.A2A else 2,
+        traceparent=send.traceparent,
+        via=send.via,
     )
-    task = log.create(tx, task, [log.said(message), log.moved(state, why)])
+    task = log.create(tx, task, [log.said(message, extensions=send.extensions), log.moved(state, why)])
     delivery.deliver(tx, task, 1, agent.kind, held=decision.held)
     return task
 
@@ -182,12 +228,13 @@ def _continue(tx: Tx, send: Send) -> TaskView:
     tx.authorize(Action.TASK_SEND, queries.asset(task), purpose=send.purpose or task.purpose)
     if not rules.is_open(task.state):
         raise TaskClosed(f"Task {task.id} is {task.state}.", task=task.id, state=task.state)
+    _demand_generation(task, send.if_generation)
     agent = registry.get_agent(tx, task.agent_id)
     _demand_available(agent)
 
     held = task.approval_id is not None  # only an operator's answer ends a hold, never the caller's next message
     message = msgspec.structs.replace(message, context_id=task.context_id)
-    entries = [log.said(message)]
+    entries = [log.said(message, extensions=send.extensions)]
     if not held and task.state in {TaskState.INPUT_REQUIRED, TaskState.AUTH_REQUIRED}:
         entries.append(log.moved(TaskState.SUBMITTED))
     generation = task.generation + 1
@@ -197,6 +244,16 @@ def _continue(tx: Tx, send: Send) -> TaskView:
     audit.record(tx, "task.message_added", queries.asset(task), message_sha256=digest.hex())
     log.announce(tx, "task.message_added", task)
     return task
+
+
+def _demand_generation(task: TaskView, expected: int | None) -> None:
+    if expected is not None and expected != task.generation:
+        raise TaskGenerationMismatch(
+            f"Task {task.id} is at generation {task.generation}, not {expected}.",
+            task=task.id,
+            generation=task.generation,
+            expected=expected,
+        )
 
 
 def _route(tx: Tx, send: Send) -> tuple[AgentView, str]:
@@ -218,7 +275,7 @@ def _route(tx: Tx, send: Send) -> tuple[AgentView, str]:
             agent_id=agent.id,
             name=agent.name,
             permitted=tx.permits(Action.TASK_SEND, _agent_asset(agent, send.label), purpose=send.purpose),
-            live=agent.liveness is Liveness.LIVE,
+            live=_is_live(tx, agent),
             in_flight=queries.load_of(tx, agent.id).in_flight,
         )
         for agent in agents.values()
@@ -231,6 +288,13 @@ def _route(tx: Tx, send: Send) -> tuple[AgentView, str]:
             considered=rules.objections(candidates),
         )
     return agents[AgentId(chosen.agent_id)], rules.route_reason(chosen, candidates, send.skill, send.tags)
+
+
+def _is_live(tx: Tx, agent: AgentView) -> bool:
+    """Whether work reaches the agent now; a remote one that is not tried any more counts as silent."""
+    if agent.liveness is not Liveness.LIVE or agent.kind is not AgentKind.A2A:
+        return agent.liveness is Liveness.LIVE
+    return registry.get_remote(tx, agent.id).breaker is not Breaker.OPEN
 
 
 def _demand_available(agent: AgentView) -> None:
@@ -322,13 +386,27 @@ def read_details(
     return queries.DetailPage(details, page.next_cursor, queries.count_tasks(tx, wanted))
 
 
-def cancel_task(tx: Tx, task_id: TaskId, *, reason: str = "", agent_id: AgentId | None = None) -> TaskView:
+def cancel_task(
+    tx: Tx,
+    task_id: TaskId,
+    *,
+    reason: str = "",
+    agent_id: AgentId | None = None,
+    if_generation: int | None = None,
+) -> TaskView:
     """End a task before its time; cancelling a cancelled one again changes nothing.
+
+    A remote agent is told to stop, until it takes that or is done. Between its caller and such an agent the kernel
+    says nothing of its own, unless there is a reason to hand on.
+
+    Args:
+        if_generation: only if the task has this generation.
 
     Raises:
         NotFound: no task has this id, or the actor may not see it.
         Denied: policy does not let this actor cancel it.
         TaskNotCancelable: it has ended otherwise.
+        TaskGenerationMismatch: it has changed since the caller looked at it.
     """
     task = queries.get_task(tx, task_id, agent_id=agent_id)
     tx.authorize(Action.TASK_CANCEL, queries.asset(task), purpose=reason)
@@ -337,7 +415,9 @@ def cancel_task(tx: Tx, task_id: TaskId, *, reason: str = "", agent_id: AgentId 
         return task
     if not rules.is_open(task.state):
         raise TaskNotCancelable(f"Task {task.id} is {task.state}.", task=task.id, state=task.state)
-    return _end(tx, task, TaskState.CANCELED, reason or "Canceled.")
+    _demand_generation(task, if_generation)
+    remote = registry.get_agent(tx, task.agent_id).kind is AgentKind.A2A
+    return _end(tx, task, TaskState.CANCELED, reason or ("" if remote else "Canceled."))
 
 
 def answer_hold(tx: Tx, approval: ApprovalView) -> None:
@@ -373,7 +453,7 @@ def fail_overdue(tx: Tx, task_id: TaskId) -> None:
 
 def _end(tx: Tx, task: TaskView, state: TaskState, words: str) -> TaskView:
     """Bring a task to a final state from outside its agent, and take back what was on its way."""
-    message = log.kernel_says(tx, task.id, task.context_id, words)
+    message = log.kernel_says(tx, task.id, task.context_id, words) if words else None
     if task.approval_id is not None:
         governance.withdraw(tx, task.approval_id)  # an answer would change nothing any more
     task = log.advance(tx, task, [log.moved(state, message)])

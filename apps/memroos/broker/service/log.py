@@ -76,6 +76,9 @@ _LOAD = Hot(
 
 _encode = msgspec.json.encode
 
+EXTENSIONS = "memroos.extensions"
+"""In the metadata of a message's event: the extensions under which it was sent."""
+
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A change to come: an event that has no generation yet."""
@@ -89,9 +92,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] | None = None
 
 
-def said(message: Message) -> Entry:
-    """A message joins the history."""
-    return Entry(kind=EventKind.MESSAGE, message=message)
+def said(message: Message, *, extensions: tuple[str, ...] = ()) -> Entry:
+    """A message joins the history; with it go the extensions of the protocol that take effect."""
+    metadata = {EXTENSIONS: list(extensions)} if extensions else None
+    return Entry(kind=EventKind.MESSAGE, message=message, metadata=metadata)
 
 
 def moved(state: TaskState, message: Message | None = None, metadata: dict[str, Any] | None = None) -> Entry:
