@@ -160,8 +160,10 @@ def error_of(error: sdk.A2AError) -> dict[str, Any]:
     """Return an error in the words of 0.3."""
     code = sdk.JSON_RPC_ERROR_CODE_MAP.get(type(error), -32603)
     said = {"code": _CODES.get(type(error), (code, 0))[0], "message": error.message}
-    data = {**(error.data or {}), **({"errors": wrong} if (wrong := (error.data or {}).get("errors")) else {})}
-    return {**said, "data": data} if data else said
+    if error.data is None:
+        return said
+    wrong = error.data.get("errors")
+    return {**said, "data": {**error.data, **({"errors": wrong} if wrong else {})}}
 
 
 def refuse_rpc(call_id: Any, error: sdk.A2AError) -> Response:

@@ -36,7 +36,7 @@ from memroos.web import access
 from memroos.web.a2a import versions
 from memroos.web.a2a.compat import Handler03, told
 from memroos.web.a2a.context import CALL, LEGACY_EXTENSION_HEADER, Call, make_context, read_call
-from memroos.web.a2a.errors import protocol_errors, to_protocol
+from memroos.web.a2a.errors import Facts, protocol_errors, to_protocol
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.identity import Actor
 from memroos_kit import log
@@ -273,7 +273,7 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: sdk.A2AErro
 def to_status(error: sdk.A2AError) -> status_pb2.Status:
     """Return an error as `google.rpc.Status`, with `ErrorInfo` and, for wrong parameters, `BadRequest`."""
     status = status_pb2.Status(code=grpc_status(error).value[0], message=error.message)
-    facts = error.data or {}
+    facts = Facts({}) if error.data is None else error.data
     details: list[protobuf.Message] = [
         error_details_pb2.ErrorInfo(
             reason=sdk.A2A_ERROR_REASONS.get(type(error), "INTERNAL_ERROR"),
