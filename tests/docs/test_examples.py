@@ -1,11 +1,14 @@
 """The example programs do what their first line says."""
 
+import base64
 import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from memroos_kit.keyset import KeySet
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -23,6 +26,7 @@ def load(name: str) -> ModuleType:
 
 researcher = load("researcher")
 publisher = load("publisher")
+webhook_receiver = load("webhook_receiver")
 
 PAGE = """# Bees
 
@@ -121,3 +125,38 @@ def test_the_smallest_agent_fits_on_twenty_lines() -> None:
     lines = (EXAMPLES / "echo_agent.py").read_text("utf-8").splitlines()
 
     assert len(lines) <= 20
+
+
+def test_a_notification_is_from_the_kernel_or_refused(tmp_path: Path) -> None:
+    keys = KeySet.ensure(tmp_path)
+    published = keys.jwks()["keys"]
+    body = b'{"statusUpdate": {"taskId": "task_1", "status": {"state": "TASK_STATE_WORKING"}}}'
+    _, signature = keys.sign_webhook(b"push_1_3.1000." + body)
+    signed = f"v1a,{base64.b64encode(signature).decode()}"
+    good = {"webhook-id": "push_1_3", "webhook-timestamp": "1000", "webhook-signature": f"v1,AAAA {signed}"}
+
+    assert webhook_receiver.verify(good, body, published, 1100.0) == "push_1_3"
+    bad: list[tuple[dict[str, str], bytes, float]] = [
+        (good, body + b" ", 1100.0),
+        (good | {"webhook-id": "push_1_4"}, body, 1100.0),
+        (good | {"webhook-timestamp": "1001"}, body, 1100.0),
+        (good | {"webhook-timestamp": "soon"}, body, 1100.0),
+        (good | {"webhook-signature": signed.replace("v1a", "v2")}, body, 1100.0),
+        (good | {"webhook-signature": "v1a,no base 64"}, body, 1100.0),
+        (good, body, 1301.0),
+        (good, body, 699.0),
+        ({}, body, 1100.0),
+    ]
+    for headers, content, now in bad:
+        with pytest.raises(webhook_receiver.NotFromThere):
+            webhook_receiver.verify(headers, content, published, now)
+
+
+def test_a_notification_is_told_in_a_line() -> None:
+    status = {"status": {"state": "TASK_STATE_WORKING"}}
+
+    assert webhook_receiver.says({"task": {"id": "task_1", **status}}) == "task_1 TASK_STATE_WORKING"
+    assert webhook_receiver.says({"statusUpdate": {"taskId": "task_1", **status}}) == "task_1 TASK_STATE_WORKING"
+    artifact = {"artifactUpdate": {"taskId": "task_1", "artifact": {"artifactId": "a"}}}
+    assert webhook_receiver.says(artifact) == "task_1 artifact a"
+    assert webhook_receiver.says({"message": {"messageId": "m"}}) == "message m"

@@ -2,6 +2,12 @@
 
 import asyncio
 import base64
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,12 +19,13 @@ from a2a.client import Client
 from a2a.types import a2a_pb2 as pb
 from a2a.utils import errors as sdk
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from tests.flows.kernel import Agent, Kernel
+from tests.flows.kernel import Agent, Kernel, free_port
 from tests.flows.test_a2a_sdk_client import client_at
 from tests.memroos.push.receiver import Got, Receiver, Reply, receiving
 
 from memroos_kit.ids import new_id
 
+ROOT = Path(__file__).parents[2]
 A2A = {"A2A-Version": "1.0"}
 SETTINGS = {
     "outbound_allow": "127.0.0.1,hook.example",
@@ -130,13 +137,21 @@ def test_a_caller_hears_of_its_task_from_the_beginning_to_the_end(kernel: Kernel
 
 
 def test_after_kill_9_in_the_middle_of_sending_everything_arrives_in_order(tmp_path: Path) -> None:
-    with Kernel(tmp_path, settings=SETTINGS) as kernel, receiving() as receiver:
+    killed = threading.Event()
+
+    def hold_the_fourth(got: Got) -> Reply:
+        if got.generation == 4:
+            killed.wait(20)
+        return Reply()
+
+    settings = SETTINGS | {"outbound_timeout_s": "30"}
+    with Kernel(tmp_path, settings=settings) as kernel, receiving(hold_the_fourth) as receiver:
         caller, worker = kernel.create_agent("caller"), kernel.create_agent("worker")
-        receiver.answers = lambda got: Reply(after_s=0.3) if got.generation == 4 else Reply()
         task = start(kernel, caller, worker, {"url": receiver.url})
         work(worker, steps=5)
         receiver.wait(lambda: 4 in receiver.generations)
         kernel.kill()  # the receiver has it, the kernel does not know
+        killed.set()
 
         kernel.start()
         receiver.wait(in_state(kernel, task, "done"))
@@ -297,6 +312,16 @@ def test_a_task_that_has_ended_takes_a_configuration_that_is_done(kernel: Kernel
     assert config_of(kernel, task)["state"] == "done"
 
 
+def until_listening(port: int) -> None:
+    """Return when something answers there."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
+    raise AssertionError("nobody listens")
+
+
 async def begun(client: Client) -> str:
     """Start a task that nobody works on; return its id."""
     request = pb.SendMessageRequest(
@@ -306,3 +331,34 @@ async def begun(client: Client) -> str:
     async for item in client.send_message(request):
         return str(item.task.id)
     raise AssertionError("no answer")
+
+
+def test_the_example_s_receiver_prints_what_happens_and_refuses_strangers(kernel: Kernel, caller: Agent) -> None:
+    worker = kernel.create_agent("another-worker")
+    port = free_port()
+    program = ["docs/examples/webhook_receiver.py", str(port)]
+    with subprocess.Popen(
+        [sys.executable, *program],
+        cwd=ROOT,
+        env={**os.environ, "MEMROOS_URL": kernel.url},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as receiver:
+        try:
+            assert receiver.stdout is not None
+            until_listening(port)
+            task = start(kernel, caller, worker, {"url": f"http://127.0.0.1:{port}/"})
+            work(worker, steps=0)
+            told = [receiver.stdout.readline().strip() for _ in range(5)]
+            stranger = httpx.post(f"http://127.0.0.1:{port}/", content=b"{}", timeout=5)
+        finally:
+            receiver.terminate()
+
+    assert told == [
+        f"{task} TASK_STATE_SUBMITTED",
+        f"{task} TASK_STATE_WORKING",
+        f"{task} artifact a",
+        f"{task} artifact a",
+        f"{task} TASK_STATE_COMPLETED",
+    ]
+    assert stranger.status_code == 401
