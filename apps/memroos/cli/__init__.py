@@ -35,6 +35,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "remote-agents": Entry("remote_agents", "remote_agents", "Register agents elsewhere, by their A2A cards."),
         "keys": Entry("keys", "keys", "Make, replace and revoke keys."),
         "card-keys": Entry("card_keys", "card_keys", "See and replace what cards are signed with."),
+        "a2a": Entry("a2a", "a2a", "Speak to any A2A agent."),
         "tasks": Entry("tasks", "tasks", "Send tasks to agents and follow them."),
         "push": Entry("push", "push", "See who is notified of tasks, and send again."),
         "inbox": Entry("inbox", "inbox", "Look into agents' inboxes."),
