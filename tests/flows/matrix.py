@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import msgspec
+from tests.card_server import CardServer
 from tests.flows.kernel import Kernel
 
 from memroos_contracts.identity import Role
@@ -15,6 +16,7 @@ from memroos_kit.ids import new_id
 
 UNKNOWN = {
     "agent": "agt_00000000000000000000000000",
+    "remote_agent": "agt_00000000000000000000000000",
     "key": "key_00000000000000000000000000",
     "decision": "dec_00000000000000000000000000",
     "approval": "apr_00000000000000000000000000",
@@ -44,6 +46,7 @@ class World:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self._http = kernel.client("")
+        self.cards = CardServer().__enter__()
         self._numbers = itertools.count()
         operator = self._whoami(kernel.operator_key)
         self.home = self._people("home", operator)
@@ -55,6 +58,7 @@ class World:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+        self.cards.__exit__(None, None, None)
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
@@ -102,6 +106,7 @@ class World:
         """Make a fresh object that is this caller's own: asked, sent or written by it, or addressed to it."""
         making: dict[str, Callable[[Caller, str], str]] = {
             "agent": self._make_agent,
+            "remote_agent": self._make_remote_agent,
             "key": self._make_key,
             "decision": lambda who, _: str(self._decision(who)["id"]),
             "approval": lambda who, _: str(self._decision(who)["approval_id"]),
@@ -122,6 +127,10 @@ class World:
 
     def _make_agent(self, owner: Caller, _: str) -> str:
         return owner.agent or self._agent(self.people_of(owner)[Role.OPERATOR]).agent
+
+    def _make_remote_agent(self, owner: Caller, _: str) -> str:
+        operator = self.people_of(owner)[Role.OPERATOR]
+        return str(self.done(operator, "POST", "/api/remote-agents", {"card_url": self.cards.url})["agent"]["id"])
 
     def _make_key(self, owner: Caller, _: str) -> str:
         if owner.agent:

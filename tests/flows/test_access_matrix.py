@@ -19,10 +19,11 @@ from memroos.web import access
 from memroos.web.a2a import Cards, create_a2a_app
 from memroos.web.access import ROWS, Reach, Row
 from memroos_contracts.identity import Role
+from memroos_kit.clock import SystemClock
 
 TOKEN = {"fencing_token": 1}
 A2A = {"A2A-Version": "1.0"}
-HEADERS = {"updateAgent": {"If-Match": '"1"'}}
+HEADERS = {"updateAgent": {"If-Match": '"1"'}, "updateRemoteAgent": {"If-Match": "*"}}
 BODIES: dict[str, Any] = {
     "createWorkspace": lambda world: {"name": f"w-{next(world._numbers)}"},
     "createAgent": lambda world: {"name": f"n-{next(world._numbers)}", "kind": "rest"},
@@ -31,6 +32,8 @@ BODIES: dict[str, Any] = {
     "quarantineAgent": lambda _: {"reason": "odd"},
     "retireAgent": lambda _: {},
     "createAgentKey": lambda _: {},
+    "addRemoteAgent": lambda world: {"card_url": world.cards.url},
+    "updateRemoteAgent": lambda _: {"interval_s": 30},
     "createKey": lambda world: {"role": "viewer", "name": f"k-{next(world._numbers)}"},
     "rotateKey": lambda _: {},
     "sendHeartbeat": lambda _: {},
@@ -50,6 +53,8 @@ BODIES: dict[str, Any] = {
     "writeAgentMemory": lambda _: {"text": "remember"},
     "a2aSendMessage": lambda _: {"message": matrix.message(), "configuration": {"returnImmediately": True}},
     "a2aSendStreamingMessage": lambda _: {"message": matrix.message()},
+    "searchCatalog": lambda _: {"query": {"text": "anybody"}},
+    "rotateCardKeys": lambda _: {},
     "sendTask": lambda world: {"agent": world.target["home"].agent, "parts": [{"text": "x"}]},
     "cancelTask": lambda _: {},
     "createPushNotification": lambda _: {"url": "https://hook.example"},
@@ -79,6 +84,10 @@ RPC = {
 }
 ENDINGS = {
     "/.well-known/agent-card.json": "a2aKernelCard",
+    "/.well-known/agent.json": "a2aKernelCard",
+    "/.well-known/jwks.json": "a2aKeySet",
+    "/.well-known/ai-catalog.json": "a2aCatalog",
+    "/upstream-card.json": "a2aUpstreamCard",
     "/message:send": "a2aSendMessage",
     "/message:stream": "a2aSendStreamingMessage",
     "/tasks": "a2aListTasks",
@@ -88,6 +97,7 @@ ENDINGS = {
     "/tasks/{id}/pushNotificationConfigs": "a2aPushNotificationConfigs",
     "/tasks/{id}/pushNotificationConfigs/{push_id}": "a2aPushNotificationConfigs",
     "/extendedAgentCard": "a2aGetExtendedAgentCard",
+    "/v1/card": "a2aGetExtendedAgentCard",
 }
 
 
@@ -98,7 +108,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "request_burst": "1000000",
         "requests_per_minute": "10000000",
         "default_agent": "",
-        "outbound_allow": "*",
+        "outbound_allow": "*,127.0.0.1",
     }
     with Kernel(tmp_path_factory.mktemp("matrix"), settings=settings) as kernel, matrix.world(kernel) as made:
         yield made
@@ -122,12 +132,17 @@ class Door:
         body: Any = None if make_body is None else make_body(world)
         if self.row.operation == "a2aPushNotificationConfigs" and self.method == "POST":
             body = {"url": "https://hook.example"}
+            if "/v1/" in self.path:
+                parent = f"tasks/{object_id}"
+                config = {"name": f"{parent}/pushNotificationConfigs/p", "pushNotificationConfig": body}
+                body = {"parent": parent, "configId": "p", "config": config}
         if self.row.operation.startswith("a2aSend"):
             body["message"]["metadata"] = {"memroos.skill": self._skill(world, caller)}
         if self.rpc:
             params = {"id": object_id, "taskId": object_id, **(body or {})}
             body = {"jsonrpc": "2.0", "id": 1, "method": self.rpc, "params": params}
-        headers = HEADERS.get(self.row.operation, A2A if self.row.operation.startswith("a2a") else {})
+        of_1_0 = self.row.operation.startswith("a2a") and "/v1/" not in self.path
+        headers = HEADERS.get(self.row.operation, A2A if of_1_0 else {})
         response = world.ask(caller, self.method, self._filled(world, caller, object_id), body, **headers)
         return response, self._meaning(response)
 
@@ -148,6 +163,7 @@ class Door:
             "tenant": tenant,
             "push_id": "p",
             "slug": "denied",
+            "version": "1",
         }.items():
             path = path.replace(f"{{{name}}}", value)
         kinds = ("key", "decision", "approval", "message", "memory_id", "memory", "task", "id", "event", "notification")
@@ -171,6 +187,8 @@ class Door:
             return "denied"
         if self.row.operation == "a2aPushNotificationConfigs" and "no push notification configuration" in response.text:
             return "let in"  # the task was found, and has none of this name
+        if self.row.operation == "a2aUpstreamCard" and response.json().get("kind_of_object") == "agent_card":
+            return "let in"  # the agent was found, and has no card of its own
         if response.status_code == 404 or code == -32001:
             return "missing"
         assert response.status_code < 500, response.text
@@ -191,11 +209,13 @@ def mounted(routes: list[BaseRoute], prefix: str = "") -> Iterator[tuple[str, st
 
 def a2a_doors() -> Iterator[Door]:
     """Yield a door for every mounted route, and for every method of every JSON-RPC endpoint."""
-    app = create_a2a_app(None, Cards("http://x", "0"), None)  # type: ignore[arg-type]  # nobody is let in here
+    cards = Cards("http://x", "0", None, SystemClock())  # type: ignore[arg-type]  # nobody is let in here
+    app = create_a2a_app(None, cards, None)  # type: ignore[arg-type]
     for method, path in mounted(app.routes):
         ending = max((end for end in ENDINGS if path.endswith(end)), key=len, default="")
         if ending:
-            operation = "a2aAgentCard" if "/agents/" in path and "card.json" in path else ENDINGS[ending]
+            own_card = "/agents/" in path and ENDINGS[ending] == "a2aKernelCard"
+            operation = "a2aAgentCard" if own_card else ENDINGS[ending]
             yield Door(access.row(operation), method, path)
         else:
             assert (method, path.rstrip("/")) in {("POST", p) for p in ("/a2a", "/api/a2a", "/a2a/agents/{agent}")}

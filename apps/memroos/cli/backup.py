@@ -11,7 +11,7 @@ from memroos.cli.output import Output, Progress, size, when
 from memroos.cli.settings import kernel_settings
 from memroos.supervisor import DATABASE, KERNEL_LOCK
 from memroos_kit import backup as files
-from memroos_kit import lock
+from memroos_kit import keyset, lock
 
 
 @click.command()
@@ -21,8 +21,8 @@ from memroos_kit import lock
 def backup(archive: Path, data_dir: Path | None, as_json: bool) -> None:
     """Back the data up into the new directory ARCHIVE.
 
-    The kernel may run meanwhile. The backup holds the database and the key that the ledger's heads are signed with:
-    whoever has it can sign as your ledger, so keep it as you keep keys. The operator's key is not in it.
+    The kernel may run meanwhile. The backup holds the database and the keys that the ledger's heads, cards and webhooks
+    are signed with: whoever has them can sign as you, so keep it as you keep keys. The operator's key is not in it.
     """
     source = kernel_settings(data_dir).data_dir
     progress = Progress()
@@ -30,7 +30,7 @@ def backup(archive: Path, data_dir: Path | None, as_json: bool) -> None:
         manifest = files.back_up(
             source / DATABASE,
             archive,
-            secret_files=[source / audit.KEY_FILE],
+            secret_files=[source / audit.KEY_FILE, source / keyset.FILE],
             files=[source / audit.PUBLIC_KEY_FILE],
             facts={"memroos": __version__},
             progress=progress,
@@ -41,7 +41,7 @@ def backup(archive: Path, data_dir: Path | None, as_json: bool) -> None:
         progress.end()
     out = Output(as_json=as_json)
     out.facts(manifest, _facts(archive, manifest))
-    out.say(f"\nIt holds a secret ({audit.KEY_FILE}): keep it as you keep keys.")
+    out.say(f"\nIt holds secrets ({audit.KEY_FILE}, {keyset.FILE}): keep it as you keep keys.")
 
 
 @click.command()

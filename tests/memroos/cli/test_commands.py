@@ -21,6 +21,14 @@ KEY: dict[str, Any] = {
     "revoked_at": None, "revoke_reason": "", "replaced_by": None, "last_used_at": None,
 }  # fmt: skip
 NEW_KEY = {"key": KEY, "secret": "mr_agent_secret"}
+CARD_KEYS = {
+    "items": [
+        {
+            "id": "kid_1", "use": "card", "state": "replaced", "created_at": NOW, "replaced_at": NOW,
+            "published_until": NOW, "public_key": {"kty": "EC", "alg": "ES256"},
+        }
+    ]
+}  # fmt: skip
 LABEL = {"sensitivity": "internal", "tags": []}
 TASK = {
     "id": "task_1", "workspace_id": "default", "context_id": "ctx_1", "owner": "operator:key_0", "agent_id": "agt_1",
@@ -90,6 +98,8 @@ def task_event(generation: int, state: str) -> bytes:
         ("keys list --agent scout", "GET /api/agents/scout/keys?limit=51", page(KEY)),
         ("keys rotate key_1 --overlap-s 5", "POST /api/keys/key_1/rotate", json(NEW_KEY)),
         ("keys revoke key_1 --reason lost", "DELETE /api/keys/key_1?reason=lost", json(KEY)),
+        ("card-keys list", "GET /api/card-keys", json(CARD_KEYS)),
+        ("card-keys rotate --overlap-s 5", "POST /api/card-keys/rotate", json(CARD_KEYS)),
         ("tasks list --owner a:b --state failed", "GET /api/tasks?owner=a%3Ab&task_state=failed&limit=51", page(TASK)),
         ("tasks show task_1", "GET /api/tasks/task_1", json(TASK)),
         ("tasks cancel task_1", "POST /api/tasks/task_1/cancel", json(TASK)),

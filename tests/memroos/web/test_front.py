@@ -20,6 +20,8 @@ from memroos_kit.db import Database
 from memroos_kit.edge import Message, Receive, Scope, Send
 from memroos_kit.limits import RateLimiter
 
+WELL_KNOWN = ("agent-card", "agent", "jwks", "ai-catalog")
+
 
 class App:
     """An application that notes who came."""
@@ -117,11 +119,35 @@ def test_the_scheme_is_taken_in_any_case(doors: Doors) -> None:
     assert doors.ask("/api/tasks", ("authorization", f"bEARER  {doors.key} "))[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/.well-known/agent-card.json", "/problems/denied"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/healthz",
+        "/readyz",
+        "/problems/denied",
+        "/.well-known/agent-card.json",
+        "/.well-known/agent.json",
+        "/.well-known/jwks.json",
+        "/.well-known/ai-catalog.json",
+    ],
+)
 def test_public_addresses_need_no_key_and_name_nobody(doors: Doors, path: str) -> None:
     assert doors.ask(path)[0] == 200
 
     assert (doors.rest.came + doors.a2a.came) == [(path, None)]
+
+
+def test_the_catalogue_knows_who_shows_a_key(doors: Doors) -> None:
+    assert doors.with_key("/.well-known/ai-catalog.json")[0] == 200
+
+    assert [actor.key for _, actor in doors.a2a.came] == [doors.key_id]
+
+
+@pytest.mark.parametrize("header", ["Bearer wrong", "Basic x", ""])
+def test_the_catalogue_refuses_a_key_that_is_none(doors: Doors, header: str) -> None:
+    assert doors.ask("/.well-known/ai-catalog.json", ("authorization", header))[0] == 401
+
+    assert doors.a2a.came == []
 
 
 def test_the_public_addresses_are_those_of_the_access_table() -> None:
@@ -131,7 +157,7 @@ def test_the_public_addresses_are_those_of_the_access_table() -> None:
 
 @given(st.text(max_size=30))
 def test_no_other_address_is_public(path: str) -> None:
-    public = {"/healthz", "/readyz", "/.well-known/agent-card.json"}
+    public = {"/healthz", "/readyz"} | {f"/.well-known/{name}.json" for name in WELL_KNOWN}
 
     assert is_public(path) is (path in public or path.startswith("/problems/"))
 
