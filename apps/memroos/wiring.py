@@ -128,6 +128,12 @@ class Kernel:
         self.cards = Cards(
             settings.base_url, __version__, self.keyset, self.clock, grpc_address=self._public_grpc_address
         )
+        self.limits = broker.Limits(
+            broker_id=self.broker_id,
+            hops_max=settings.hops_max,
+            open_tasks_per_caller=settings.open_tasks_per_caller,
+            open_tasks_per_agent=settings.open_tasks_per_agent,
+        )
         self._first_steps()
         self.app = self._app()
 
@@ -161,6 +167,7 @@ class Kernel:
             self.push_terms,
             self.cards,
             blocking_s=settings.wait_max_s,
+            limits=self.limits,
             default_agent=settings.default_agent,
         )
         a2a = create_a2a_app(handler, self.cards, self.db)
@@ -209,6 +216,7 @@ class Kernel:
             "directory": Directory(self.settings.base_url, __version__),
             "settings": self.settings,
             "open_streams": self.streams,
+            "limits": self.limits,
             "push_terms": self.push_terms,
             "remote_agents": self.remote_agents,
             "process": operations.Process(self.db, __version__, self.started_at),

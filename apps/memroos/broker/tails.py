@@ -8,7 +8,7 @@ tasks whose whole log is known are kept.
 from typing import Any, NamedTuple
 
 from memroos.broker import queries, rules
-from memroos_contracts.broker import TaskDetail, TaskEvent, TaskView, Work
+from memroos_contracts.broker import EventKind, TaskDetail, TaskEvent, TaskView, Work
 from memroos_contracts.identity import Actor, TaskId
 from memroos_kit.db import Cursor, Database, Tx
 
@@ -121,6 +121,16 @@ class Tasks:
         if tail is not None:
             return list(tail.events[after : after + most])  # generations count from 1 without gaps
         return self._db.read_inline(actor, queries.list_events, task_id, after=after, most=most)
+
+    def as_accepted(self, actor: Actor, task: TaskView) -> TaskView:
+        """Return a task as it was when its agent had taken it."""
+        log = self.events(actor, task.id, after=0, most=task.accepted_generation)
+        return queries.as_of(task, log, task.accepted_generation)
+
+    def last_status(self, actor: Actor, task: TaskView) -> TaskEvent:
+        """Return the entry of the log that brought a task to its state."""
+        log = self.events(actor, task.id, after=0, most=task.generation)
+        return next(event for event in reversed(log) if event.kind is EventKind.STATUS)
 
     def detail(
         self, actor: Actor, task: TaskView, *, history_length: int | None = None, artifacts: bool = True

@@ -123,6 +123,45 @@ async def settled(
             await listener.next(left)
 
 
+async def accepted(
+    tasks: broker.Tasks, notifier: events.Notifier, actor: Actor, task: TaskView, *, timeout_s: float
+) -> TaskView:
+    """Return a task that was just sent as its agent took it, or as it is when the time is over or somebody is needed.
+
+    So a stream through the kernel begins as one from the agent itself.
+    """
+    if task.accepted_generation:
+        return task
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    with notifier.listen(task.id) as listener:
+        while True:
+            task = tasks.get(actor, task.id)
+            if task.accepted_generation:
+                return tasks.as_accepted(actor, task)
+            left = deadline - asyncio.get_running_loop().time()
+            if broker.waits_for_caller(task.state) or left <= 0 or listener.closed:
+                return task
+            await listener.next(left)
+
+
+async def changed(
+    tasks: broker.Tasks, notifier: events.Notifier, actor: Actor, task_id: TaskId, *, generation: int, timeout_s: float
+) -> TaskView:
+    """Return a task once it has another generation than this one, or as it is when the time is over.
+
+    Raises:
+        NotFound: no task has this id, or the actor may not see it.
+    """
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    with notifier.listen(task_id) as listener:
+        while True:
+            task = tasks.get(actor, task_id)
+            left = deadline - asyncio.get_running_loop().time()
+            if task.generation != generation or left <= 0 or listener.closed:
+                return task
+            await listener.next(left)
+
+
 async def follow(  # noqa: PLR0913 - where, who, what and how long
     tasks: broker.Tasks,
     notifier: events.Notifier,

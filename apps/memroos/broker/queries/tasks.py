@@ -227,6 +227,15 @@ def detail_of(
     )
 
 
+def as_of(task: TaskView, log: Sequence[words.TaskEvent], generation: int) -> TaskView:
+    """Return a task as it was when its log reached a generation."""
+    status = next(e for e in reversed(log) if e.generation <= generation and e.kind is EventKind.STATUS)
+    assert status.state is not None
+    return msgspec.structs.replace(
+        task, generation=generation, state=status.state, status_at=status.at, status_message=status.message
+    )
+
+
 def list_tasks(tx: Read, wanted: TaskFilter, *, limit: int, cursor: str | None = None) -> Page[TaskView]:
     """Return tasks, the last changed first, as far as the actor may see.
 

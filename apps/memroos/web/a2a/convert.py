@@ -107,7 +107,9 @@ def task_to(detail: TaskDetail) -> a2a_pb2.Task:
         status=_status_to(task.state, task.status_message, task.status_at),
         artifacts=[_artifact_to(artifact) for artifact in detail.artifacts or ()],
         history=[message_to(message) for message in detail.history or ()],
-        metadata=_struct({"memroos": {"agent": task.agent, "route": task.route_reason}}),
+        metadata=_struct(
+            {"memroos": {"agent": task.agent, "route": task.route_reason, "generation": task.generation}}
+        ),
     )
 
 

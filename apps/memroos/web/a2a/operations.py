@@ -9,7 +9,7 @@ from a2a.utils import errors as sdk
 
 from memroos import broker, events, push, registry
 from memroos.web import access, catalog, streams
-from memroos.web.a2a import convert, discovery, extensions
+from memroos.web.a2a import convert, discovery, extensions, upstream
 from memroos.web.a2a.cards import Cards
 from memroos.web.a2a.context import ACTOR, AGENT, CALL, Call
 from memroos.web.a2a.errors import invalid, protocol_errors, to_protocol
@@ -31,12 +31,16 @@ PURPOSE = "memroos.purpose"
 PAGE = 50
 PAGE_MAX = 100
 
+ACCEPT_S = 5.0
+"""How long a stream waits for the agent to take its task, in seconds; then it begins with the task as it is."""
+
 
 class BrokerHandler(PushOperations):
     """A2A over the broker, for the kernel's own endpoint and for each agent's.
 
     Args:
         blocking_s: how long a blocking send waits at the most, in seconds; then it answers with the task as it is.
+        limits: what is taken at most.
         default_agent: who gets a message that names neither agent nor skill; empty for nobody.
     """
 
@@ -50,6 +54,7 @@ class BrokerHandler(PushOperations):
         cards: Cards,
         *,
         blocking_s: float,
+        limits: broker.Limits,
         default_agent: str = "",
     ) -> None:
         self._db = db
@@ -59,6 +64,7 @@ class BrokerHandler(PushOperations):
         self._push = push_terms
         self._cards = cards
         self._blocking_s = blocking_s
+        self._limits = limits
         self._default_agent = default_agent
 
     async def on_message_send(
@@ -76,8 +82,9 @@ class BrokerHandler(PushOperations):
                     self._db, self._tasks, self._notifier, actor, send, timeout_s=self._blocking_s, verb=verb
                 )
                 self._streams.demand_admitted(actor)
+                upstream.demand_taken(self._tasks, actor, task)
             task = await self._read(actor, task)
-            return self._with_content(actor, task, length)
+            return upstream.only_message(task) or self._with_content(actor, task, length)
 
     async def on_message_send_stream(
         self, params: a2a_pb2.SendMessageRequest, context: ServerCallContext
@@ -90,6 +97,11 @@ class BrokerHandler(PushOperations):
             send, length = self._send(actor, params, context), _history_length(params.configuration)
             verb = self._sending(actor, params, context)
             task = await self._read(actor, await self._db.write(actor, verb, send))
+            task = await streams.accepted(self._tasks, self._notifier, actor, task, timeout_s=ACCEPT_S)
+            upstream.demand_taken(self._tasks, actor, task)
+            if (message := upstream.only_message(task)) is not None:
+                yield message
+                return
             async for item in self._stream(actor, task, ended, history_length=length, until_input=True):
                 yield item
 
@@ -115,6 +127,7 @@ class BrokerHandler(PushOperations):
         with protocol_errors():
             agent = self._agent(actor, context)
             length = _history_length(params)
+            await self._wait_for_change(actor, TaskId(params.id), agent, context.state[CALL])
             detail = await self._db.write(
                 actor, broker.read_detail, TaskId(params.id), agent_id=agent, history_length=length
             )
@@ -155,7 +168,13 @@ class BrokerHandler(PushOperations):
         actor = _actor(context, "a2aCancelTask")
         with protocol_errors():
             agent = self._agent(actor, context)
-            task = await self._db.write(actor, broker.cancel_task, TaskId(params.id), agent_id=agent)
+            task = await self._db.write(
+                actor,
+                broker.cancel_task,
+                TaskId(params.id),
+                agent_id=agent,
+                if_generation=context.state[CALL].if_generation,
+            )
             return convert.task_to(TaskDetail(task=task, history=None, artifacts=None))
 
     async def on_get_extended_agent_card(
@@ -212,6 +231,7 @@ class BrokerHandler(PushOperations):
             traceparent=tracing.parse(call.traceparent),
             if_generation=call.if_generation,
             extensions=self._settle_extensions(actor, context, agent, message.task_id),
+            limits=self._limits,
         )
 
     def _settle_extensions(self, actor: Actor, context: ServerCallContext, name: str, task_id: str) -> tuple[str, ...]:
@@ -228,6 +248,19 @@ class BrokerHandler(PushOperations):
         settled = extensions.settle(remote.card if remote else b"", context.requested_extensions)
         context.state[CALL].activated = list(settled)
         return settled
+
+    async def _wait_for_change(self, actor: Actor, task_id: TaskId, agent: AgentId | None, call: Call) -> None:
+        """Wait until a task is not as the caller last saw it, for as long as the caller would and the kernel does."""
+        if call.unless_generation is None or not call.wait_s:
+            return
+        task = self._tasks.get(actor, task_id)
+        if agent is not None and task.agent_id != agent:
+            return  # it does not exist at this endpoint; whoever reads it next says so
+        wait_s = min(call.wait_s, self._blocking_s)
+        await streams.changed(
+            self._tasks, self._notifier, actor, task_id, generation=call.unless_generation, timeout_s=wait_s
+        )
+        self._streams.demand_admitted(actor)
 
     async def _read(self, actor: Actor, task: TaskView) -> TaskView:
         """Put on record that the actor gets to see a task that is not its own."""
