@@ -26,7 +26,8 @@ from tests.memroos.push.receiver import Got, Receiver, Reply, receiving
 from memroos_kit.ids import new_id
 
 ROOT = Path(__file__).parents[2]
-A2A = {"A2A-Version": "1.0"}
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+A2A = {"A2A-Version": "1.0", "traceparent": TRACE}
 SETTINGS = {
     "outbound_allow": "127.0.0.1,hook.example",
     "push_backoff_s": "0.02",
@@ -132,6 +133,8 @@ def test_a_caller_hears_of_its_task_from_the_beginning_to_the_end(kernel: Kernel
             assert got.headers["content-type"] == "application/a2a+json"
             assert got.headers["authorization"] == "Bearer open-sesame"
             assert got.headers["x-a2a-notification-token"] == "t-1"
+            assert got.headers["traceparent"].split("-")[1] == TRACE.split("-")[1]
+            assert got.headers["traceparent"] != TRACE
     assert "open-sesame" not in kernel.log()
     assert b"open-sesame" not in kernel.database.read_bytes()
 
@@ -312,6 +315,27 @@ def test_a_task_that_has_ended_takes_a_configuration_that_is_done(kernel: Kernel
     assert config_of(kernel, task)["state"] == "done"
 
 
+@pytest.mark.parametrize("binding", ["JSONRPC", "HTTP+JSON"])
+def test_an_agent_whose_card_has_no_notifications_has_none(kernel: Kernel, caller: Agent, binding: str) -> None:
+    name = f"quiet-{binding[:4].lower()}"
+    kernel.create_agent(name, capabilities={"push_notifications": False})
+
+    async def story() -> None:
+        async with client_at(kernel, caller.key, binding, f"/a2a/agents/{name}") as client:
+            task = await begun(client)
+            config = pb.TaskPushNotificationConfig(task_id=task, url="https://hook.example")
+            with pytest.raises(sdk.PushNotificationNotSupportedError):
+                await client.create_task_push_notification_config(config)
+            with pytest.raises(sdk.PushNotificationNotSupportedError):
+                await client.list_task_push_notification_configs(
+                    pb.ListTaskPushNotificationConfigsRequest(task_id=task)
+                )
+            with pytest.raises(sdk.PushNotificationNotSupportedError):
+                await begun(client, task_push_notification_config=config)
+
+    asyncio.run(story())
+
+
 def until_listening(port: int) -> None:
     """Return when something answers there."""
     until = time.monotonic() + 20
@@ -322,11 +346,11 @@ def until_listening(port: int) -> None:
     raise AssertionError("nobody listens")
 
 
-async def begun(client: Client) -> str:
+async def begun(client: Client, **configuration: Any) -> str:
     """Start a task that nobody works on; return its id."""
     request = pb.SendMessageRequest(
         message=pb.Message(message_id=new_id("msg"), role=pb.ROLE_USER, parts=[pb.Part(text="x")]),
-        configuration=pb.SendMessageConfiguration(return_immediately=True),
+        configuration=pb.SendMessageConfiguration(return_immediately=True, **configuration),
     )
     async for item in client.send_message(request):
         return str(item.task.id)

@@ -41,17 +41,17 @@ class Webhooks:
         async with guard.client() as http:
             yield cls(http, sign, clock)
 
-    async def post(self, url: str, notification: str, body: bytes, secrets: Mapping[str, str]) -> Answer:
+    async def post(self, url: str, notification: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one notification and say what came of it; where the name leads is looked up and judged anew.
 
         Args:
             notification: the id under which it is sent; the receiver recognises a repeat by it.
-            secrets: the headers by which the receiver recognises us.
+            headers: those by which the receiver recognises us, and the trace it belongs to.
         """
         timestamp = int(self._clock.now().timestamp())
         kid, signature = self._sign(rules.signed_content(notification, timestamp, body))
-        headers = {
-            **secrets,
+        sent = {
+            **headers,
             "Content-Type": CONTENT_TYPE,
             "Accept-Encoding": "identity",
             "User-Agent": "MemRoOS",
@@ -61,7 +61,7 @@ class Webhooks:
             "webhook-key-id": kid,
         }
         try:
-            async with self._http.stream("POST", url, content=body, headers=headers) as response:
+            async with self._http.stream("POST", url, content=body, headers=sent) as response:
                 answer = rules.read_answer(
                     response.status_code, response.headers.get("retry-after", ""), self._clock.now()
                 )

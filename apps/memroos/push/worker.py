@@ -23,6 +23,7 @@ from memroos_contracts.broker import Message, TaskDetail, TaskEvent, TaskView
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.identity import TaskId, WorkspaceId, service_actor
 from memroos_contracts.push import PushId, PushState
+from memroos_kit import tracing
 from memroos_kit.clock import from_micros
 from memroos_kit.db import Database
 from memroos_kit.stopping import Stopping
@@ -218,11 +219,13 @@ class PushDeliveries:
     async def _send(self, row: Row, notice: Notice) -> Answer:
         assert self._webhooks is not None
         try:
-            secrets = service.open_secrets(self._terms.sealer, row)
+            headers = service.open_secrets(self._terms.sealer, row)
         except MemroosError as error:
             return Answer(error=error.detail)
+        if notice.task.traceparent:
+            headers["traceparent"] = tracing.child(notice.task.traceparent)
         body = self._encode(notice.task, self._content(notice), row.version)
-        return await self._webhooks.post(row.url, rules.notification_id(row.id, notice.generation), body, secrets)
+        return await self._webhooks.post(row.url, rules.notification_id(row.id, notice.generation), body, headers)
 
     def _content(self, notice: Notice) -> TaskDetail | TaskEvent | Message:
         task = notice.task

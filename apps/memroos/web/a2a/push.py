@@ -10,15 +10,16 @@ from a2a.types import a2a_pb2
 from a2a.utils import errors as sdk
 from google.protobuf.json_format import MessageToDict
 
-from memroos import broker, push, registry
+from memroos import broker, push
 from memroos.web import access
 from memroos.web.a2a import convert
-from memroos.web.a2a.context import ACTOR, AGENT
+from memroos.web.a2a.context import ACTOR
 from memroos.web.a2a.errors import protocol_errors, to_protocol
 from memroos_contracts.broker import Message, TaskDetail, TaskEvent, TaskView
 from memroos_contracts.errors import InvalidRequest, MemroosError
 from memroos_contracts.identity import Actor, AgentId, TaskId
 from memroos_contracts.push import NewPushConfig, PushConfigView
+from memroos_contracts.registry import AgentView
 from memroos_kit.db import Database, Tx
 
 OPERATION = "a2aPushNotificationConfigs"
@@ -33,7 +34,7 @@ class PushOperations(RequestHandler):
     _db: Database
     _push: push.Terms
 
-    def _agent(self, actor: Actor, context: ServerCallContext) -> AgentId | None:
+    def _addressed(self, actor: Actor, context: ServerCallContext) -> AgentView | None:
         raise NotImplementedError
 
     async def on_create_task_push_notification_config(
@@ -99,14 +100,9 @@ class PushOperations(RequestHandler):
             PushNotificationNotSupportedError: its card says that there are none.
             NotFound: there is no such agent, or the tenant is not the caller's.
         """
-        agent = self._agent(actor, context)
-        self._demand_push(actor, context)
-        return agent
-
-    def _demand_push(self, actor: Actor, context: ServerCallContext) -> None:
-        name = context.state[AGENT]
-        if name and not self._db.read_inline(actor, registry.get_agent, name).capabilities.push_notifications:
-            raise sdk.PushNotificationNotSupportedError
+        agent = self._addressed(actor, context)
+        _demand_push(agent)
+        return None if agent is None else agent.id
 
     def _sending(
         self, actor: Actor, params: a2a_pb2.SendMessageRequest, context: ServerCallContext
@@ -119,7 +115,7 @@ class PushOperations(RequestHandler):
         """
         if not params.configuration.HasField("task_push_notification_config"):
             return broker.send_message
-        self._demand_push(actor, context)
+        _demand_push(self._addressed(actor, context))
         config = config_from(params.configuration.task_push_notification_config)
         version = version_of(context)
 
@@ -195,6 +191,13 @@ def _actor(context: ServerCallContext) -> Actor:
     except MemroosError as error:
         raise to_protocol(error) from error
     return actor
+
+
+def _demand_push(agent: AgentView | None) -> None:
+    if agent is not None and not agent.capabilities.push_notifications:
+        raise sdk.PushNotificationNotSupportedError(
+            message=f"The endpoint of {agent.name} sends no notifications; its card says so."
+        )
 
 
 def _required(task_id: str) -> str:
