@@ -42,6 +42,14 @@ def old_card_of(url: str, /, **fields: Any) -> dict[str, Any]:
     }
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of a caller that went away."""
+
+
 class CardServer:
     """Serves files, the card first; a context manager.
 
@@ -75,8 +83,7 @@ class CardServer:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer((self._host, 0), Answering)
-        self._server.daemon_threads = True
+        self._server = _Server((self._host, 0), Answering)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         self.serve(card_of(self.url))
         return self

@@ -1,216 +1,143 @@
-"""A remote A2A agent behind the kernel: what its callers see is what they would see at the agent itself."""
+"""Remote agents through a real kernel: registered, looked at, refused, and found again after a crash."""
 
-import asyncio
+import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import grpc
-import httpx
 import pytest
-from a2a.client import ClientConfig, ClientFactory
-from a2a.client.card_resolver import parse_agent_card
-from a2a.client.client import Client
-from a2a.types import a2a_pb2 as pb
-from tests.conformance.processes import AgentProcess
+from tests.card_server import WELL_KNOWN, CardServer, card_of
+from tests.disguises import DISGUISES
 from tests.flows.kernel import Kernel
+from tests.signing import Owner
 
-from memroos_kit.db import sqlite3
-from memroos_kit.ids import new_id
-
-KINDS = {
-    "jsonrpc": {"bindings": "jsonrpc"},
-    "rest": {"bindings": "rest"},
-    "grpc": {"bindings": "grpc"},
-    "jsonrpc-0.3": {"bindings": "jsonrpc", "version": "0.3"},
-    "grpc-0.3": {"bindings": "grpc", "version": "0.3"},
-    "without-streams": {"bindings": "jsonrpc", "capabilities": "none"},
-}
-ALL = tuple(KINDS)
-STREAMING = tuple(kind for kind in KINDS if kind != "without-streams")
+SECRET = "hunter2-hunter2-hunter2"
+PATH = "/api/remote-agents"
 
 
-class Far:
-    """A kernel, and agents behind it by the way in which they are reached."""
-
-    def __init__(self, folder: Path) -> None:
-        self.agents: dict[str, AgentProcess] = {}
-        self.kernel = Kernel(folder / "kernel", settings={"outbound_allow": "127.0.0.1", "remote_poll_s": "0.2"})
-        self._folder = folder
-
-    def get(self, kind: str) -> AgentProcess:
-        """Return a running agent of this kind, which the kernel knows by that name."""
-        if kind not in self.agents:
-            self.agents[kind] = AgentProcess(self._folder / kind, **KINDS[kind]).start()
-            name = kind.replace(".", "-")
-            self.kernel.done("POST", "/api/remote-agents", {"card_url": self.agents[kind].card_url, "name": name})
-        return self.agents[kind]
-
-    def play(self, kind: str, story: Callable[[Client], Any]) -> Any:
-        """Run a story with an official client of the agent's endpoint at the kernel."""
-        self.get(kind)
-
-        async def run() -> Any:
-            async with self.kernel.async_client() as http:
-                return await story(await client_of(f"/a2a/agents/{kind.replace('.', '-')}", http))
-
-        return asyncio.run(run())
-
-    def end(self, task_id: str) -> tuple[str, str]:
-        """Return how far the other end of a task is, and what its agent calls it."""
-        connection = sqlite3.connect(f"file:{self.kernel.database}?mode=ro", uri=True)
-        try:
-            query = "SELECT state, remote_id FROM remote_task WHERE task_id = ?"
-            row: tuple[str, str] = connection.execute(query, (task_id,)).fetchone() or ("", "")
-        finally:
-            connection.close()
-        return row
-
-    def ask(self, kind: str, remote_id: str) -> pb.Task:
-        """Return a task as its agent shows it to somebody who asks it directly."""
-
-        async def run() -> pb.Task:
-            async with httpx.AsyncClient(base_url=self.agents[kind].url, trust_env=False) as http:
-                return await (await client_of("", http)).get_task(pb.GetTaskRequest(id=remote_id))
-
-        return asyncio.run(run())
+@pytest.fixture
+def server() -> Iterator[CardServer]:
+    with CardServer() as serving:
+        yield serving
 
 
-@pytest.fixture(scope="module")
-def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
-    """A kernel, and agents that are started when a test needs them."""
-    house = Far(tmp_path_factory.mktemp("far"))
-    with house.kernel:
-        yield house
-    for agent in house.agents.values():
-        agent.kill()
+@pytest.fixture
+def kernel(new_kernel: Callable[..., Kernel]) -> Kernel:
+    """A kernel that may go to 127.0.0.1 and nowhere else."""
+    return new_kernel(outbound_allow="127.0.0.1").start()
 
 
-async def client_of(path: str, http: httpx.AsyncClient) -> Client:
-    """Return the SDK's client of a card."""
-    card = (await http.get(f"{path}/.well-known/agent-card.json")).json()
-    config = ClientConfig(
-        httpx_client=http,
-        grpc_channel_factory=grpc.aio.insecure_channel,
-        supported_protocol_bindings=["JSONRPC", "HTTP+JSON", "GRPC"],
-    )
-    return ClientFactory(config).create(parse_agent_card(card))
+def add(kernel: Kernel, server: CardServer, **fields: Any) -> Any:
+    return kernel.done("POST", PATH, {"card_url": server.url, **fields})
 
 
-def message(text: str, **fields: Any) -> pb.Message:
-    return pb.Message(message_id=new_id("msg"), role=pb.ROLE_USER, parts=[pb.Part(text=text)], **fields)
-
-
-async def stream(client: Client, said: pb.Message) -> list[pb.StreamResponse]:
-    return [item async for item in client.send_message(pb.SendMessageRequest(message=said))]
-
-
-async def send(client: Client, said: pb.Message) -> pb.SendMessageResponse:
-    request = pb.SendMessageRequest(message=said)
-    answer: pb.SendMessageResponse = await client._transport.send_message(request)  # type: ignore[attr-defined]
-    return answer
-
-
-def words(items: list[pb.StreamResponse]) -> list[str]:
-    """Return a stream in short: what came, and which state it told."""
-    short = []
-    for item in items:
-        match item.WhichOneof("payload"):
-            case "task":
-                short.append(f"task {state(item.task)}")
-            case "status_update":
-                short.append(state(item.status_update))
-            case "artifact_update":
-                short.append("".join(part.text for part in item.artifact_update.artifact.parts))
-            case kind:
-                short.append(str(kind))
-    return short
-
-
-def state(holder: Any) -> str:
-    return pb.TaskState.Name(holder.status.state).removeprefix("TASK_STATE_")
-
-
-# -- what comes back ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", STREAMING)
-def test_a_stream_through_the_kernel_shows_what_the_agent_streams(far: Far, kind: str) -> None:
-    items = far.play(kind, lambda client: stream(client, message("tck-stream-chunked")))
-
-    chunks = [f"chunk {number}. " for number in range(4)]
-    assert words(items) == ["task SUBMITTED", "WORKING", *chunks, "COMPLETED"]
-    assert [item.artifact_update.append for item in items[2:6]] == [False, True, True, True]
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_a_blocking_send_returns_the_finished_task(far: Far, kind: str) -> None:
-    task = far.play(kind, lambda client: send(client, message("tck-artifact-text"))).task
-
-    assert state(task) == "COMPLETED"
-    assert [artifact.parts[0].text for artifact in task.artifacts] == ["Words."]
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_a_question_travels_back_and_the_answer_reaches_the_same_task(far: Far, kind: str) -> None:
-    async def story(client: Client) -> tuple[pb.Task, pb.Task]:
-        asked = (await send(client, message("tck-input-required"))).task
-        return asked, (await send(client, message("This one.", task_id=asked.id))).task
-
-    asked, done = far.play(kind, story)
-
-    assert state(asked) == "INPUT_REQUIRED"
-    assert asked.status.message.parts[0].text == "Which one?"
-    assert (done.id, state(done)) == (asked.id, "COMPLETED")
-
-
-@pytest.mark.parametrize("kind", ["jsonrpc", "grpc", "without-streams"])
-def test_an_agent_goes_on_by_itself_once_it_is_let_in(far: Far, kind: str) -> None:
-    async def story(client: Client) -> tuple[pb.Task, pb.Task]:
-        waits = (await send(client, message("tck-auth-continues"))).task
-        until = time.monotonic() + 20
-        while state(task := await client.get_task(pb.GetTaskRequest(id=waits.id))) != "COMPLETED":
-            assert time.monotonic() < until
-            await asyncio.sleep(0.1)
-        return waits, task
-
-    waits, done = far.play(kind, story)
-
-    assert state(waits) == "AUTH_REQUIRED"
-    assert done.artifacts
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_a_message_instead_of_a_task_comes_back_as_just_that(far: Far, kind: str) -> None:
-    answer = far.play(kind, lambda client: send(client, message("tck-message-response")))
-
-    assert answer.WhichOneof("payload") == "message"
-    assert answer.message.parts[0].text == "Said, and no task was made."
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_a_failure_of_the_agent_is_its_own_words(far: Far, kind: str) -> None:
-    task = far.play(kind, lambda client: send(client, message("tck-task-failure"))).task
-
-    assert (state(task), task.status.message.parts[0].text) == ("FAILED", "It did not work.")
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_a_cancel_reaches_the_agent(far: Far, kind: str) -> None:
-    async def story(client: Client) -> pb.Task:
-        request = pb.SendMessageRequest(message=message("tck-cancel"))
-        request.configuration.return_immediately = True
-        sent: pb.SendMessageResponse = await client._transport.send_message(request)  # type: ignore[attr-defined]
-        while state(await client.get_task(pb.GetTaskRequest(id=sent.task.id))) != "WORKING":  # noqa: ASYNC110 - as callers do it
-            await asyncio.sleep(0.02)
-        return await client.cancel_task(pb.CancelTaskRequest(id=sent.task.id))
-
-    task = far.play(kind, story)
-
-    assert state(task) == "CANCELED"
-    until = time.monotonic() + 10
-    while (end := far.end(task.id))[0] != "closed":
-        assert time.monotonic() < until
+def wait_until(look: Callable[[], Any], *, timeout_s: float = 20) -> Any:
+    until = time.monotonic() + timeout_s
+    while not (found := look()):
+        assert time.monotonic() < until, "it did not happen in time"
         time.sleep(0.05)
-    assert state(far.ask(kind, end[1])) == "CANCELED"
+    return found
+
+
+def test_a_remote_agent_lives_through_its_whole_story(kernel: Kernel, server: CardServer) -> None:
+    made = add(kernel, server, name="watcher", credential={"value": SECRET}, interval_s=5)
+    assert (made["health"], made["agent"]["liveness"], made["has_credential"]) == ("healthy", "live", True)
+
+    response = kernel.call("GET", f"{PATH}/watcher")
+    assert response.headers["etag"] == f'"{made["agent"]["version"]}"'
+    assert [one["agent"]["name"] for one in kernel.done("GET", PATH)["items"]] == ["watcher"]
+
+    body = json.dumps(card_of(server.url, name="Renamed"), indent=3).encode()
+    server.serve(body)
+    assert kernel.done("POST", f"{PATH}/watcher/refresh")["card_version"] == 2
+    card = kernel.call("GET", f"{PATH}/watcher/cards/2")
+    assert (card.content, card.headers["content-type"]) == (body, "application/json")
+    assert card.headers["x-content-type-options"] == "nosniff"
+    versions = kernel.done("GET", f"{PATH}/watcher/cards")["items"]
+    assert [one["version"] for one in versions] == [2, 1]
+    assert kernel.call("GET", f"{PATH}/watcher/cards/3").status_code == 404
+    assert kernel.call("GET", f"{PATH}/watcher/cards/99999999999999999999999").status_code == 404
+
+    changed = kernel.call("PATCH", f"{PATH}/watcher", {"interval_s": 6}, headers={"If-Match": '"1"'})
+    assert (changed.status_code, changed.json()["type"]) == (409, "/problems/agent-changed")
+    assert kernel.call("PATCH", f"{PATH}/watcher", {"interval_s": 6}).status_code == 422
+    changed = kernel.call("PATCH", f"{PATH}/watcher", {"interval_s": 6}, headers={"If-Match": "*"})
+    assert changed.json()["interval_s"] == 6
+
+    assert kernel.done("DELETE", f"{PATH}/watcher")["state"] == "retired"
+    assert kernel.done("GET", f"{PATH}/watcher")["has_credential"] is False
+    events = {event["type"] for event in kernel.done("GET", "/api/events/log?limit=100")["items"]}
+    assert {"agent.created", "agent.live", "agent.card_changed", "agent.retired"} <= events
+    ledger = kernel.call("GET", "/api/audit?limit=100").text
+    assert "agent.card_changed" in ledger
+    kernel.stop()
+    for file in kernel.data_dir.iterdir():
+        assert file.is_dir() or SECRET.encode() not in file.read_bytes(), file
+    assert SECRET not in kernel.log() + ledger
+
+
+def test_looks_go_on_after_a_crash(kernel: Kernel, server: CardServer) -> None:
+    add(kernel, server, name="watcher", interval_s=5)
+    kernel.kill()
+    server.serve(card_of(server.url, version="2"))
+    kernel.start()
+
+    seen = wait_until(lambda: (one := kernel.done("GET", f"{PATH}/watcher"))["card_version"] == 2 and one)
+    assert seen["health"] == "healthy"
+
+    server.status = 500
+    gone = wait_until(lambda: (one := kernel.done("GET", f"{PATH}/watcher"))["health"] == "failing" and one)
+    assert gone["agent"]["liveness"] == "silent"
+    assert "500" in gone["last_error"]
+
+
+def test_a_signed_agent_cannot_be_taken_over(kernel: Kernel, server: CardServer) -> None:
+    owner, thief = Owner(), Owner("EdDSA", "key-1")
+    server.files["/jwks.json"] = owner.key_set
+    server.serve(owner.sign(card_of(server.url), jku=f"{server.url}/jwks.json"))
+    assert add(kernel, server, name="watcher")["signature"] == "verified"
+
+    server.files["/jwks.json"] = thief.key_set
+    server.serve(thief.sign(card_of(server.url, name="Thief"), jku=f"{server.url}/jwks.json"))
+    seen = kernel.done("POST", f"{PATH}/watcher/refresh")
+    assert (seen["agent"]["title"], seen["health"], seen["card_version"]) == ("Albatross Watcher", "failing", 1)
+
+    body = {"pinned_keys": [json.dumps(thief.jwk)]}
+    taken = kernel.call("PATCH", f"{PATH}/watcher", body, headers={"If-Match": "*"}).json()
+    assert (taken["agent"]["title"], taken["health"], taken["signature"]) == ("Thief", "healthy", "verified")
+
+
+def test_the_door_refuses_disguised_addresses_in_words(new_kernel: Callable[..., Kernel]) -> None:
+    with new_kernel(outbound_allow="*").start().client() as client:
+        for url in [url for url in DISGUISES if len(url) < 2000]:
+            response = client.post(PATH, json={"card_url": url})
+            told = (response.status_code, response.json()["type"])
+            assert told == (422, "/problems/address-refused"), (url, response.text)
+
+
+def test_refusals_say_what_to_do(kernel: Kernel, server: CardServer) -> None:
+    def refusal(**body: Any) -> tuple[int, str]:
+        response = kernel.call("POST", PATH, {"card_url": server.url, **body})
+        return response.status_code, response.json()["type"].removeprefix("/problems/")
+
+    assert refusal(card_url="https://agent.example") == (422, "address-refused")
+    assert refusal(card_url=f"{server.url}/none.json") == (503, "card-unavailable")
+    assert refusal(pinned_keys=["{}"]) == (422, "invalid-request")
+    assert refusal(state="retired") == (422, "invalid-request")
+    assert refusal(interval_s=1)[1] == "invalid-request"
+    server.files[WELL_KNOWN] = b"\x00" * 300_000
+    assert refusal() == (503, "reply-refused")
+    server.serve(card_of("http://10.0.0.1"))
+    assert refusal() == (422, "card-refused")
+    server.serve(card_of(server.url))
+    add(kernel, server, name="watcher")
+    assert refusal(name="watcher") == (409, "agent-name-taken")
+
+
+def test_an_agent_may_not_register_others(kernel: Kernel, server: CardServer) -> None:
+    agent = kernel.create_agent("planner")
+
+    response = kernel.call("POST", PATH, {"card_url": server.url}, key=agent.key)
+
+    assert response.status_code == 403
+    assert server.asked == []

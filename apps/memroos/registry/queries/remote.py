@@ -207,7 +207,9 @@ def read_card(tx: Read, agent: str, version: int) -> tuple[bytes, str]:
         NotFound: there is no such agent or version that this actor may know of.
         Denied: policy does not let this actor look.
     """
-    row = tx.execute(_CARD, agent=_readable(tx, agent), version=version).fetchone()
+    agent_id = _readable(tx, agent)
+    fits = 0 < version < 2**31  # a larger number is none that the table could hold
+    row = tx.execute(_CARD, agent=agent_id, version=version).fetchone() if fits else None
     if row is None:
         raise NotFound(kind_of_object="agent_card", id=f"{agent}/{version}")
     return row[0], row[1]
