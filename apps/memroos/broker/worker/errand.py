@@ -15,6 +15,7 @@ from memroos.broker import client, queries, rules, service
 from memroos.broker.queries import Outgoing, RemoteEnd
 from memroos.broker.worker.line import Line, Office
 from memroos.broker.worker.mirror import Mirror, TaskOver
+from memroos.broker.worker.waiting import wait_any
 from memroos_contracts.broker import Message, TaskState, TaskView
 from memroos_contracts.errors import ErrorKind, MemroosError
 from memroos_contracts.identity import ContextId, DeliveryId, TaskId, WorkspaceId, service_actor
@@ -34,6 +35,8 @@ UNCHANGED_POLLS = 3
 """After how many looks without a change a waiting task counts as waiting again."""
 
 INVALID = "INVALID_AGENT_RESPONSE"
+_PASSING = frozenset({ErrorKind.LIMITED, ErrorKind.UNAVAILABLE, ErrorKind.STORAGE_FULL})
+"""Errors of our own side after which the same may succeed."""
 _GONE = frozenset({"TASK_NOT_FOUND"})
 
 
@@ -106,13 +109,12 @@ class Errand:
             return False
         if not self._granted and (end is None or not end.remote_id):
             return False  # a message may be held, or was taken back
+        await self._try(task, end)
+        return True
+
+    async def _try(self, task: TaskView, end: RemoteEnd | None) -> None:
         try:
-            if self._line.blocked_s():
-                await self._pause(client.RemoteUnreachable("Its breaker is open.", arrived=False), report=False)
-            elif self._granted:
-                await self._send(self._granted[0], task, end)
-            elif end is not None:
-                await self._follow(task, end)
+            await self._go_on(task, end)
         except TaskOver:
             pass
         except client.RemoteUnreachable as error:
@@ -120,11 +122,20 @@ class Errand:
         except client.InvalidAnswer as error:
             await self._fail(f"{self._line.name} answered with what A2A does not allow: {error}.", INVALID)
         except MemroosError as error:
-            if error.kind in {ErrorKind.LIMITED, ErrorKind.UNAVAILABLE, ErrorKind.STORAGE_FULL}:
-                await self._pause(client.RemoteUnreachable(error.detail), theirs=False)
-            else:
+            if error.kind not in _PASSING:
                 await self._fail(f"{self._line.name} cannot be reached: {error.detail}", error.slug())
-        return True
+            else:
+                _log.warning("remote task waits", task=task.id, problem=error.slug())
+                self._failures += 1
+                await self._nap(self._line.backoff_s(self._failures))
+
+    async def _go_on(self, task: TaskView, end: RemoteEnd | None) -> None:
+        if (blocked_s := self._line.blocked_s()) and not await self._gave_up():
+            await self._nap(blocked_s + self._jitter())
+        elif self._granted:
+            await self._send(self._granted[0], task, end)
+        elif end is not None:
+            await self._follow(task, end)
 
     # -- messages to the agent ---------------------------------------------------------------------------------------
 
@@ -269,15 +280,8 @@ class Errand:
             await self._nap(self._office.terms.poll_s * ASKING_POLLS)
             if self._wake.is_set():
                 return
-        elif self._line.streams() and self._can_subscribe:
-            mirror = self._mirror(task, resumed=end.remote_id)
-            try:
-                await self._pump(line.subscribe(end.remote_id, call), mirror)
-            except client.RemoteRefused as error:
-                # A task that is over cannot be subscribed to either; what it is now, the next question tells.
-                self._can_subscribe = error.reason != "METHOD_NOT_FOUND"
-            if mirror.over or mirror.state is TaskState.INPUT_REQUIRED or self._wake.is_set():
-                return
+        elif self._line.streams() and self._can_subscribe and await self._subscribed(task, end):
+            return
         try:
             seen = await line.get(end.remote_id, call)
         except client.RemoteRefused as error:
@@ -294,6 +298,16 @@ class Errand:
         if rules.is_open(seen.state):
             longest = self._office.terms.poll_s
             await self._nap(min(longest, longest / 50 * 2 ** min(self._unchanged, 6)) * (0.8 + 0.4 * self._jitter()))
+
+    async def _subscribed(self, task: TaskView, end: RemoteEnd) -> bool:
+        """Follow a stream; returns whether it told all there is to know for now."""
+        mirror = self._mirror(task, resumed=end.remote_id)
+        try:
+            await self._pump(self._line.connect().subscribe(end.remote_id, self._line.call(task)), mirror)
+        except client.RemoteRefused as error:
+            # A task that is over cannot be subscribed to either; what it is now, the next question tells.
+            self._can_subscribe = error.reason != "METHOD_NOT_FOUND"
+        return mirror.over or mirror.state is TaskState.INPUT_REQUIRED or self._wake.is_set()
 
     async def _pump(self, stream: AsyncGenerator[rules.Item], mirror: Mirror) -> None:
         """Write down what comes through a stream until it ends, the task does, or nothing more is expected of it."""
@@ -388,21 +402,25 @@ class Errand:
         self._granted.clear()
         await self._write(service.fail_remote, self.task_id, words, reason, tell_agent=tell_agent)
 
-    async def _pause(self, error: client.RemoteUnreachable, *, theirs: bool = True, report: bool = True) -> None:
-        """Wait after a failure, longer each time; an agent that stays away for too long has failed its task."""
-        now = asyncio.get_running_loop().time()
-        if theirs:
-            if report:
-                await self._line.failed(error)
-            if self._quiet_since is None:
-                self._quiet_since = max(self._line.down_since or now, self._born)
-            if now - self._quiet_since >= self._office.terms.silence_s:
-                quiet = f"{self._office.terms.silence_s:g} seconds"
-                await self._fail(f"{self._line.name} could not be reached for {quiet}.", "AGENT_UNREACHABLE")
-                return
+    async def _pause(self, error: client.RemoteUnreachable) -> None:
+        """Wait after a failure, longer each time."""
+        await self._line.failed(error)
+        if await self._gave_up():
+            return
         _log.info("remote agent not reached", task=self.task_id, agent=self._line.name, error=str(error)[:300])
         self._failures += 1
         await self._nap(self._line.backoff_s(self._failures))
+
+    async def _gave_up(self) -> bool:
+        """An agent that stays away for too long has failed its task."""
+        now = asyncio.get_running_loop().time()
+        if self._quiet_since is None:
+            self._quiet_since = max(self._line.down_since or now, self._born)
+        if now - self._quiet_since < self._office.terms.silence_s:
+            return False
+        quiet = f"{self._office.terms.silence_s:g} seconds"
+        await self._fail(f"{self._line.name} could not be reached for {quiet}.", "AGENT_UNREACHABLE")
+        return True
 
     async def _heard(self) -> None:
         self._failures = 0
@@ -410,9 +428,12 @@ class Errand:
         await self._line.went_well()
 
     async def _nap(self, delay_s: float) -> None:
-        """Wait; a message to be sent, or the task's end, ends it early."""
+        """Wait; a message to be sent, the task's end, or news of the agent end it early."""
+        if self._quiet_since is not None:
+            left = self._quiet_since + self._office.terms.silence_s - asyncio.get_running_loop().time()
+            delay_s = min(delay_s, max(0.05, left))
         if not self._wake.is_set():
-            await self._office.stopping.first(self._wake.wait(), timeout_s=delay_s)
+            await wait_any(self._wake, self._line.news(), self._office.stopping, timeout_s=delay_s)
 
     def _jitter(self) -> float:
         return (hash((self.task_id, self._unchanged)) % 1000) / 1000

@@ -87,6 +87,7 @@ class Line:
         self._reported_at = -REPORT_S
         self._failing = False
         self._unary = False
+        self._news = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -183,8 +184,14 @@ class Line:
         return min(delay, max(0.5, self._office.terms.silence_s / 4))
 
     def forget(self) -> None:
-        """Something about the agent has changed: read it anew."""
+        """Something about the agent has changed: read it anew, and let those try who wait for it."""
         self._read_at = -REFRESH_S
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def news(self) -> asyncio.Event:
+        """Return what is set with the next change of what is known of the agent."""
+        return self._news
 
     async def close(self) -> None:
         """Close the connections."""
