@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from memroos.web.a2a import versions
 from memroos.web.a2a.context import ContextBuilder
-from memroos.web.a2a.errors import invalid, protocol_errors
+from memroos.web.a2a.errors import RETRY_AFTER, invalid, protocol_errors
 
 _CODES = {
     sdk.TaskNotFoundError: (-32001, 404),
@@ -175,7 +175,9 @@ def refuse_rest(error: sdk.A2AError) -> Response:
     """Refuse a call over HTTP+JSON."""
     mapping = sdk.A2A_ERROR_MAPPING.get(type(error))
     status = _CODES.get(type(error), (0, 500 if mapping is None else mapping.http_code))[1]
-    return JSONResponse(error_of(error), status_code=status)
+    retry_after = (error.data or {}).get(RETRY_AFTER)
+    headers = {"retry-after": retry_after} if retry_after else None
+    return JSONResponse(error_of(error), status_code=status, headers=headers)
 
 
 @contextmanager

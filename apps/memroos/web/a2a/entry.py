@@ -20,7 +20,7 @@ from starlette.routing import Route
 from memroos.web.a2a import compat, versions
 from memroos.web.a2a.bodies import find_fault
 from memroos.web.a2a.context import LEGACY_EXTENSION_HEADER, version_of
-from memroos.web.a2a.errors import invalid
+from memroos.web.a2a.errors import RETRY_AFTER, invalid
 
 MEDIA_TYPES = ("application/json", "application/a2a+json")
 
@@ -39,6 +39,8 @@ def rest(route: Route) -> Route:
         answer: Response = await route.endpoint(request)
         if _parse_failed(answer):
             return refuse_rest(invalid("The parameters cannot be read as A2A 1.0.", **_why(answer)))
+        if answer.status_code in {429, 503} and isinstance(answer, JSONResponse):
+            answer.headers.update(_when(answer))
         return _with_extensions(request, answer, HTTP_EXTENSION_HEADER)
 
     return Route(route.path, endpoint, methods=list(route.methods or ()))
@@ -161,6 +163,13 @@ def _why(answer: Response) -> dict[str, str]:
     _, _, rest_of_it = words.partition("Failed to parse ")
     name = rest_of_it.split(" field")[0] if " field" in rest_of_it else ""
     return {name or "params": words[:500]}
+
+
+def _when(answer: Response) -> dict[str, str]:
+    """Return the header that says when to come again, where the error says it."""
+    info = _error(answer).get("details", [{}])[0]
+    when = info.get("metadata", {}).get(RETRY_AFTER)
+    return {"retry-after": when} if when else {}
 
 
 def _error(answer: Response) -> dict[str, Any]:

@@ -52,6 +52,10 @@ sdk.A2A_ERROR_REASONS[sdk.JSONParseError] = "PARSE_ERROR"
 response_helpers.EXCEPTION_MAP[sdk.JSONParseError] = JSONRPCError
 
 
+RETRY_AFTER = "retry_after_s"
+"""The fact that says when to come again."""
+
+
 class Facts(dict[str, Any]):
     """What an error is about: texts, as `google.rpc.ErrorInfo` wants its metadata, and the fields that are wrong.
 
@@ -101,6 +105,8 @@ def to_protocol(error: MemroosError) -> sdk.A2AError:
     kind = _BY_TYPE.get(type(error), _BY_KIND[error.kind])
     # google.rpc.ErrorInfo has texts for metadata, nothing else.
     facts = {name: _as_text(fact) for name, fact in error.facts.items() if name != "fields"}
+    if error.retry_after_s is not None:
+        facts[RETRY_AFTER] = str(error.retry_after_s)
     fields = error.facts.get("fields")
     wrong = {name: str(words) for name, words in fields.items()} if isinstance(fields, dict) else None
     return kind(message=error.detail, data=Facts({**facts, "problem": error.slug()}, wrong))

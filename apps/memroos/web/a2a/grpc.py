@@ -36,7 +36,7 @@ from memroos.web import access
 from memroos.web.a2a import versions
 from memroos.web.a2a.compat import Handler03, told
 from memroos.web.a2a.context import CALL, LEGACY_EXTENSION_HEADER, Call, make_context, read_call
-from memroos.web.a2a.errors import Facts, protocol_errors, to_protocol
+from memroos.web.a2a.errors import RETRY_AFTER, Facts, protocol_errors, to_protocol
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.identity import Actor
 from memroos_kit import log
@@ -265,7 +265,7 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: sdk.A2AErro
     """End a call with an error, with the details that the protocol demands (A2A 1.0.1, section 10.6)."""
     status = to_status(error)
     rich = status_to_grpc(status)
-    retry_after = (error.data or {}).get("retry_after_s")
+    retry_after = (error.data or {}).get(RETRY_AFTER)
     metadata = [*rich.trailing_metadata, *([("retry-after", str(retry_after))] if retry_after else [])]
     await context.abort(rich.code, rich.details, tuple(metadata))
 
