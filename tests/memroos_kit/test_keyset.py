@@ -21,23 +21,24 @@ def keyset(tmp_path: Path) -> KeySet:
 
 
 def _jwk(keyset: KeySet, kid: str) -> dict[str, str]:
-    return {key["kid"]: key for key in keyset.jwks()["keys"]}[kid]
+    keys: list[dict[str, str]] = keyset.jwks()["keys"]
+    return {key["kid"]: key for key in keys}[kid]
 
 
-def test_the_first_call_makes_keys_that_only_their_owner_can_read(tmp_path: Path):
+def test_the_first_call_makes_keys_that_only_their_owner_can_read(tmp_path: Path) -> None:
     KeySet.ensure(tmp_path, now=NOW)
 
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
 
 
-def test_the_next_call_finds_the_same_keys(tmp_path: Path, keyset: KeySet):
+def test_the_next_call_finds_the_same_keys(tmp_path: Path, keyset: KeySet) -> None:
     again = KeySet.ensure(tmp_path)
 
     assert again.jwks() == keyset.jwks()
     assert again.card_key[0] == keyset.card_key[0]
 
 
-def test_what_is_published_has_nothing_private(keyset: KeySet):
+def test_what_is_published_has_nothing_private(keyset: KeySet) -> None:
     keys = keyset.jwks()["keys"]
 
     assert {key["alg"] for key in keys} == {"ES256", "EdDSA"}
@@ -45,7 +46,7 @@ def test_what_is_published_has_nothing_private(keyset: KeySet):
         assert set(key) <= {"kty", "crv", "x", "y", "kid", "use", "alg"}
 
 
-def test_a_key_is_named_by_its_thumbprint(keyset: KeySet):
+def test_a_key_is_named_by_its_thumbprint(keyset: KeySet) -> None:
     for key in keyset.jwks()["keys"]:
         members = {name: value for name, value in sorted(key.items()) if name in {"crv", "kty", "x", "y"}}
         digest = hashes.Hash(hashes.SHA256())
@@ -53,7 +54,7 @@ def test_a_key_is_named_by_its_thumbprint(keyset: KeySet):
         assert key["kid"] == base64.urlsafe_b64encode(digest.finalize()).rstrip(b"=").decode()
 
 
-def test_a_card_signature_verifies_with_the_published_key(keyset: KeySet):
+def test_a_card_signature_verifies_with_the_published_key(keyset: KeySet) -> None:
     kid, private = keyset.card_key
 
     signature = private.sign(b"card", ec.ECDSA(hashes.SHA256()))
@@ -62,14 +63,14 @@ def test_a_card_signature_verifies_with_the_published_key(keyset: KeySet):
     public.verify(signature, b"card", ec.ECDSA(hashes.SHA256()))
 
 
-def test_a_webhook_signature_verifies_with_the_published_key(keyset: KeySet):
+def test_a_webhook_signature_verifies_with_the_published_key(keyset: KeySet) -> None:
     kid, signature = keyset.sign_webhook(b"body")
 
     x = base64.urlsafe_b64decode(_jwk(keyset, kid)["x"] + "=")
     Ed25519PublicKey.from_public_bytes(x).verify(signature, b"body")
 
 
-def test_a_rotation_signs_with_new_keys_and_keeps_the_old_ones_published(keyset: KeySet):
+def test_a_rotation_signs_with_new_keys_and_keeps_the_old_ones_published(keyset: KeySet) -> None:
     old, before = keyset.card_key[0], keyset.jwks()["keys"]
 
     keyset.rotate(NOW)
@@ -81,7 +82,7 @@ def test_a_rotation_signs_with_new_keys_and_keeps_the_old_ones_published(keyset:
     assert published[0]["kid"] == keyset.card_key[0]
 
 
-def test_a_replaced_key_is_withdrawn_when_the_overlap_is_over(keyset: KeySet):
+def test_a_replaced_key_is_withdrawn_when_the_overlap_is_over(keyset: KeySet) -> None:
     old = keyset.card_key[0]
     keyset.rotate(NOW)
 
@@ -92,7 +93,7 @@ def test_a_replaced_key_is_withdrawn_when_the_overlap_is_over(keyset: KeySet):
     assert old not in published(NOW + OVERLAP)
 
 
-def test_the_private_half_of_a_replaced_key_is_gone_from_the_file(tmp_path: Path, keyset: KeySet):
+def test_the_private_half_of_a_replaced_key_is_gone_from_the_file(tmp_path: Path, keyset: KeySet) -> None:
     keyset.rotate(NOW)
 
     text = (tmp_path / FILE).read_text()
@@ -100,7 +101,7 @@ def test_the_private_half_of_a_replaced_key_is_gone_from_the_file(tmp_path: Path
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
 
 
-def test_a_rotation_survives_a_restart(tmp_path: Path, keyset: KeySet):
+def test_a_rotation_survives_a_restart(tmp_path: Path, keyset: KeySet) -> None:
     keyset.rotate(NOW)
 
     again = KeySet.ensure(tmp_path)
@@ -109,7 +110,7 @@ def test_a_rotation_survives_a_restart(tmp_path: Path, keyset: KeySet):
     assert again.card_key[0] == keyset.card_key[0]
 
 
-def test_a_withdrawn_key_is_forgotten_at_the_next_rotation(keyset: KeySet):
+def test_a_withdrawn_key_is_forgotten_at_the_next_rotation(keyset: KeySet) -> None:
     oldest = keyset.card_key[0]
     keyset.rotate(NOW)
     keyset.rotate(NOW + OVERLAP)
@@ -117,7 +118,9 @@ def test_a_withdrawn_key_is_forgotten_at_the_next_rotation(keyset: KeySet):
     assert oldest not in {key.kid for key in keyset.published()}
 
 
-def test_a_rotation_that_cannot_be_written_changes_nothing(tmp_path: Path, keyset: KeySet, monkeypatch):
+def test_a_rotation_that_cannot_be_written_changes_nothing(
+    tmp_path: Path, keyset: KeySet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = keyset.jwks(), keyset.card_key[0]
 
     def full(*_: object) -> None:
@@ -132,14 +135,14 @@ def test_a_rotation_that_cannot_be_written_changes_nothing(tmp_path: Path, keyse
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"keys": []}', '{"keys": 7}', "\x00"])
-def test_a_file_that_holds_something_else_is_refused(tmp_path: Path, content: str):
+def test_a_file_that_holds_something_else_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE).write_text(content)
 
     with pytest.raises(KeySetInvalid, match=FILE):
         KeySet.ensure(tmp_path)
 
 
-def test_a_key_that_does_not_fit_its_id_is_refused(tmp_path: Path, keyset: KeySet):
+def test_a_key_that_does_not_fit_its_id_is_refused(tmp_path: Path, keyset: KeySet) -> None:
     path = tmp_path / FILE
     path.write_text(path.read_text().replace(keyset.card_key[0], "another"))
 
@@ -147,5 +150,5 @@ def test_a_key_that_does_not_fit_its_id_is_refused(tmp_path: Path, keyset: KeySe
         KeySet.ensure(tmp_path)
 
 
-def test_a_key_does_not_show_itself(keyset: KeySet):
+def test_a_key_does_not_show_itself(keyset: KeySet) -> None:
     assert "PRIVATE" not in repr(keyset.published())

@@ -278,7 +278,7 @@ def test_a_filter_that_cannot_be_understood_is_refused(db: Database, where: str)
     with pytest.raises(InvalidRequest) as caught:
         browse(db, where=where)
 
-    assert "filter" in caught.value.facts["fields"]
+    assert "filter" in str(caught.value.facts["fields"])
 
 
 @pytest.mark.parametrize("order", ["tags", "displayName SIDEWAYS", "url", "__class__"])

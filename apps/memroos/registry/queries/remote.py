@@ -52,6 +52,7 @@ class Remote(msgspec.Struct, frozen=True):
     call_failures: int = 0
     """In a row; whoever calls reports success when this is not 0, and every failure."""
     card_digest: str = ""
+    card_fetched_at: datetime | None = None
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -77,6 +78,7 @@ _REMOTE = Hot(
         RemoteAgent.call_failures,
         AgentCard.body,
         AgentCard.digest,
+        AgentCard.fetched_at,
     )
     .join(AgentCard, (AgentCard.agent_id == RemoteAgent.agent_id) & (AgentCard.version == RemoteAgent.card_version))
     .where(RemoteAgent.agent_id == bindparam("agent"))
@@ -124,7 +126,7 @@ def get_remote(tx: Read, agent: str) -> Remote:
         if not view.endpoint_url:
             raise NotFound(kind_of_object="remote_agent", id=agent)
         return Remote(view, b"", view.endpoint_url, "JSONRPC", "1.0", "", None, "", Breaker.CLOSED, None)
-    binding, version, tenant, credential, credential_origin, until, call_failures, body, digest = row
+    binding, version, tenant, credential, credential_origin, until, call_failures, body, digest, fetched_at = row
     breaker_until = None if until is None else from_micros(until)
     return Remote(
         agent=view,
@@ -139,6 +141,7 @@ def get_remote(tx: Read, agent: str) -> Remote:
         breaker_until=breaker_until,
         call_failures=call_failures,
         card_digest=digest,
+        card_fetched_at=from_micros(fetched_at),
     )
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from typing import NamedTuple
 
 import msgspec
 from starlette.requests import Request
@@ -64,34 +65,48 @@ def agent_routes(cards: Cards, db: Database) -> list[BaseRoute]:
 
     async def agent_card(request: Request) -> Response:
         actor = _actor(request, "a2aAgentCard")
-        agent, own = await db.read(actor, with_own_card, request.path_params["agent"])
-        served = cards.serve(cards.agent(agent, own), agent.updated_at)
+        found = await db.read(actor, find_card, request.path_params["agent"])
+        served = cards.serve(cards.agent(found.agent, found.own_card), found.changed_at)
         return answer(request, served.body, tag_of=served.content, changed_at=served.changed_at, private=True)
 
     async def upstream_card(request: Request) -> Response:
         actor = _actor(request, "a2aUpstreamCard")
         name = request.path_params["agent"]
-        _, own = await db.read(actor, with_own_card, name)
-        if not own:
+        found = await db.read(actor, find_card, name)
+        if not found.own_card:
             raise NotFound("This agent has no card of its own.", kind_of_object="agent_card", id=name)
-        return answer(request, own, private=True)
+        return answer(request, found.own_card, changed_at=found.own_since, private=True)
 
     return [*_at_card_paths(agent_card), Route(UPSTREAM_PATH, upstream_card, methods=["GET"])]
 
 
-def with_own_card(tx: Read, agent: str) -> tuple[AgentView, bytes]:
-    """Return an agent and, where it is a remote one that has a card, that card as it was fetched.
+class Found(NamedTuple):
+    """An agent and, where it is a remote one that has a card, that card as it was fetched."""
+
+    agent: AgentView
+    own_card: bytes = b""
+    own_since: datetime | None = None
+
+    @property
+    def changed_at(self) -> datetime:
+        """When what we say of it last changed."""
+        return max(self.agent.updated_at, self.own_since or self.agent.updated_at)
+
+
+def find_card(tx: Read, agent: str) -> Found:
+    """Return what an agent's card is made of.
 
     Raises:
         NotFound: there is no such agent here.
     """
-    found = registry.get_agent(tx, agent)
-    if found.kind is not AgentKind.A2A:
-        return found, b""
+    view = registry.get_agent(tx, agent)
+    if view.kind is not AgentKind.A2A:
+        return Found(view)
     try:
-        return found, registry.get_remote(tx, agent).card
+        remote = registry.get_remote(tx, agent)
     except NotFound:  # nobody said yet where it is
-        return found, b""
+        return Found(view)
+    return Found(view, remote.card, remote.card_fetched_at)
 
 
 def answer(  # noqa: PLR0913 - what an answer is made of

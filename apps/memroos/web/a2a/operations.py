@@ -188,7 +188,8 @@ class BrokerHandler(PushOperations):
                 return self._cards.extended_kernel(await self._db.read(actor, catalog.visible_agents))
             if not addressed.capabilities.extended_agent_card:
                 raise sdk.UnsupportedOperationError(message="This card has no extended form.")
-            return self._cards.extended_agent(*await self._db.read(actor, discovery.with_own_card, addressed.id))
+            found = await self._db.read(actor, discovery.find_card, addressed.id)
+            return self._cards.extended_agent(found.agent, found.own_card)
 
     async def _page(
         self,
