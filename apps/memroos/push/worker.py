@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from memroos import broker, events
+from memroos import broker, events, registry
 from memroos.push import queries, rules, service
 from memroos.push.client import Sign, Webhooks
 from memroos.push.queries import Row
@@ -21,8 +21,9 @@ from memroos.push.rules import Answer, Notice
 from memroos.push.service import Plan, Terms
 from memroos_contracts.broker import Message, TaskDetail, TaskEvent, TaskView
 from memroos_contracts.errors import MemroosError
-from memroos_contracts.identity import TaskId, WorkspaceId, service_actor
+from memroos_contracts.identity import Role, TaskId, WorkspaceId, service_actor
 from memroos_contracts.push import PushId, PushState
+from memroos_contracts.registry import AgentState
 from memroos_kit import tracing
 from memroos_kit.clock import from_micros
 from memroos_kit.db import Database
@@ -218,6 +219,9 @@ class PushDeliveries:
 
     async def _send(self, row: Row, notice: Notice) -> Answer:
         assert self._webhooks is not None
+        objection = self._objection(row)
+        if objection:
+            return Answer(error=objection)
         try:
             headers = service.open_secrets(self._terms.sealer, row)
         except MemroosError as error:
@@ -226,6 +230,14 @@ class PushDeliveries:
             headers["traceparent"] = tracing.child(notice.task.traceparent)
         body = self._encode(notice.task, self._content(notice), row.version)
         return await self._webhooks.post(row.url, rules.notification_id(row.id, notice.generation), body, headers)
+
+    def _objection(self, row: Row) -> str:
+        """Return why nothing leaves for this owner now: an agent that is shut out hears no more than with its key."""
+        kind, _, owner = row.owner.partition(":")
+        if kind != Role.AGENT.value:
+            return ""
+        agent = self._db.read_inline(service_actor(_KERNEL, WorkspaceId(row.workspace_id)), registry.get_agent, owner)
+        return "" if agent.state is AgentState.ACTIVE else f"whoever asked for it is {agent.state.value}"
 
     def _content(self, notice: Notice) -> TaskDetail | TaskEvent | Message:
         task = notice.task

@@ -12,7 +12,7 @@ from tests.actors import KERNEL, OPERATOR
 from tests.memroos.broker.conftest import House, report, sending
 from tests.memroos.push.receiver import Got, Reply, receiving
 
-from memroos import broker, events, push
+from memroos import broker, events, push, registry
 from memroos.push import queries
 from memroos.push.service import Plan
 from memroos.push.worker import AT_ONCE_PER_OWNER
@@ -419,6 +419,26 @@ def test_with_the_first_message_the_task_itself_comes_first(
         await until(lambda: receiver.generations == [2, 3])
 
         assert ["TaskDetail" in got.json for got in receiver.got] == [True, False]
+
+    with receiving() as receiver:
+        posting(story)
+
+
+def test_an_agent_that_is_shut_out_hears_nothing_until_it_is_back(
+    posting: Callable[..., None], caller: Actor, worker: Actor
+) -> None:
+    async def story(post: Post) -> None:
+        task = await post.send(caller)
+        made = await post.create(caller, task, receiver.url)
+        await post.house.db.write(OPERATOR, registry.quarantine_agent, caller.id, reason="odd")
+        await post.work(worker, steps=0)
+        seen = await post.until(made, PushState.STOPPED)
+        assert (seen.last_error, receiver.got) == ("whoever asked for it is quarantined", [])
+
+        await post.house.db.write(OPERATOR, registry.activate_agent, caller.id, reason="fine")
+        await post.house.db.write(OPERATOR, push.replay_config, made, PushReplay())
+        await post.until(made, PushState.DONE)
+        assert receiver.generations == [3, 4]
 
     with receiving() as receiver:
         posting(story)
