@@ -1,28 +1,39 @@
 """An agent that answers a question with passages from the Markdown files of a folder, each with its file and lines.
 
-    MEMROOS_URL=... MEMROOS_API_KEY=... python researcher.py FOLDER
+    RESEARCHER_TOKEN=... python researcher.py FOLDER [PORT]
+
+It is a server of A2A and knows nothing of MemRoOS: the official SDK speaks the protocol, `Researcher` does the work.
+Whoever calls shows the token; the card, which says what the agent can do and where, is for everybody. It prints
+`ready <address>` once it answers; the kernel takes it in with
+
+    memroos remote-agents add <address> --credential ...
 
 It needs no model and no network: passages are ranked by BM25 (Robertson and Zaragoza, "The Probabilistic Relevance
 Framework", 2009, section 3), and the same folder always gives the same report.
 """
 
+import hmac
 import os
 import re
+import socket
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
 
-from memroos_client import Client, ClientError, ProblemError
-from memroos_client.calls import agents, tasks
-from memroos_contracts.broker import Artifact, ClaimView, Part
-from memroos_contracts.registry import Heartbeat
-
-LEASE_S = 6
-"""If this process dies, the task is offered again after this time."""
+import uvicorn
+from a2a.helpers.proto_helpers import new_task_from_user_message
+from a2a.server.agent_execution import AgentExecutor, RequestContext
+from a2a.server.events import EventQueue
+from a2a.server.request_handlers import DefaultRequestHandlerV2
+from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes
+from a2a.server.tasks import InMemoryTaskStore, TaskUpdater
+from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill, Part
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 MOST_PASSAGES = 5
 MOST_PER_FILE = 2
@@ -129,32 +140,70 @@ def report(question: str, found: list[Passage], passages: list[Passage]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def work(kernel: Client, claimed: ClaimView, folder: Path) -> None:
-    """Answer one question. Safe to repeat: the same question gives the same artifact under the same id."""
-    question = " ".join(part.text for part in claimed.message.parts if part.text)
-    passages = read_passages(folder)
-    kernel.run(tasks.progress(claimed, Part(text=f"Reading {len(passages)} passages.")))
-    found = search(question, passages)
-    text = Part(text=report(question, found, passages), media_type="text/markdown", filename="report.md")
-    kernel.run(tasks.artifact(claimed, Artifact(artifact_id="report", name="report.md", parts=[text])))
-    kernel.run(tasks.complete(claimed, Part(text=f"Found {len(found)} passages.")))
+class Researcher(AgentExecutor):
+    """Answers one question per task."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
+        """Say that it is working, hand over the report, and end the task."""
+        assert context.message is not None
+        task = new_task_from_user_message(context.message)
+        task.id, task.context_id = context.task_id or task.id, context.context_id or task.context_id
+        await event_queue.enqueue_event(task)
+        turn = TaskUpdater(event_queue, task.id, task.context_id)
+        passages = read_passages(self._folder)
+        await turn.start_work(turn.new_agent_message([Part(text=f"Reading {len(passages)} passages.")]))
+        question = context.get_user_input()
+        found = search(question, passages)
+        text = Part(text=report(question, found, passages), media_type="text/markdown", filename="report.md")
+        await turn.add_artifact([text], artifact_id="report", name="report.md", last_chunk=True)
+        await turn.complete(turn.new_agent_message([Part(text=f"Found {len(found)} passages.")]))
+
+    async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
+        """End a task before its time."""
+        await TaskUpdater(event_queue, context.task_id or "", context.context_id or "").cancel()
 
 
-def main(folder: Path) -> None:
-    """Take tasks for as long as the key is good."""
-    with Client(os.environ["MEMROOS_URL"], os.environ["MEMROOS_API_KEY"]) as kernel:
-        while True:
-            try:
-                kernel.run(agents.beat(Heartbeat(status="waiting for questions")))
-                claimed = kernel.run(tasks.claim(wait_s=10, lease_s=LEASE_S))
-                if claimed is not None:
-                    work(kernel, claimed, folder)
-            except ClientError as error:  # what was not finished is offered again when its lease ends
-                if isinstance(error, ProblemError) and error.status == 401:
-                    sys.exit(str(error))
-                print(error, flush=True)
-                time.sleep(1)
+def card(address: str) -> AgentCard:
+    """Return what the agent says of itself."""
+    does = "Finds passages in Markdown files."
+    return AgentCard(
+        name="Researcher",
+        description=does,
+        version="1.0.0",
+        supported_interfaces=[AgentInterface(url=address, protocol_binding="JSONRPC", protocol_version="1.0")],
+        capabilities=AgentCapabilities(streaming=True),
+        default_input_modes=["text/plain"],
+        default_output_modes=["text/markdown"],
+        skills=[AgentSkill(id="research", name="Research", description=does, tags=["demo"])],
+    )
+
+
+def with_token(app: ASGIApp, token: str) -> ASGIApp:
+    """Let only those in who show the token; anybody may read the card."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        shown = dict(scope.get("headers", [])).get(b"authorization", b"")
+        allowed = hmac.compare_digest(shown, f"Bearer {token}".encode())
+        if scope["type"] == "http" and not allowed and not scope["path"].startswith("/.well-known/"):
+            await PlainTextResponse("Show the token.", status_code=401)(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return guarded
+
+
+def main(folder: Path, port: int, token: str) -> None:
+    """Serve until the process is stopped."""
+    with socket.create_server(("127.0.0.1", port)) as listening:  # from here on callers wait; 0 takes any free port
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        handler = DefaultRequestHandlerV2(Researcher(folder), InMemoryTaskStore(), card(address))
+        app = Starlette(routes=[*create_agent_card_routes(card(address)), *create_jsonrpc_routes(handler, "/")])
+        print(f"ready {address}", flush=True)
+        uvicorn.Server(uvicorn.Config(with_token(app, token), log_level="warning")).run(sockets=[listening])
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0, os.environ["RESEARCHER_TOKEN"])

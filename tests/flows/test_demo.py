@@ -35,6 +35,16 @@ KEY_LINES = (
 )
 
 
+OUTBOUND = {"outbound_allow": "127.0.0.1"}
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel that may call agents on this machine, which the demo's researcher is."""
+    with Kernel(tmp_path_factory.mktemp("kernel"), settings=OUTBOUND) as running:
+        yield running
+
+
 @pytest.fixture(autouse=True)
 def desks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what the demo leaves behind stay in the test's own folder."""
@@ -108,6 +118,20 @@ def test_the_agents_are_out_of_service_afterwards_and_their_keys_end(kernel: Ker
     assert {key["state"] for key in mine} == {"revoked"}
 
 
+def test_a_kernel_that_may_not_call_this_machine_is_left_as_it_is(
+    new_kernel: Callable[..., Kernel], command: Callable[[Kernel], "subprocess.Popen[str]"]
+) -> None:
+    kernel = new_kernel().start()
+    process = command(kernel)
+
+    said = rest_of(process)
+
+    assert process.returncode == 0, said
+    assert "MEMROOS_OUTBOUND_ALLOW does not" in said
+    assert [line for line in KEY_LINES if line not in said] == []
+    assert {agent["name"] for agent in kernel.done("GET", "/api/agents")["items"]} == {"echo"}
+
+
 @pytest.mark.parametrize(
     "moment",
     [
@@ -121,7 +145,7 @@ def test_the_agents_are_out_of_service_afterwards_and_their_keys_end(kernel: Ker
 def test_it_ends_well_when_the_kernel_is_killed_in_the_middle(
     new_kernel: Callable[..., Kernel], command: Callable[[Kernel], "subprocess.Popen[str]"], moment: str
 ) -> None:
-    kernel = new_kernel().start()
+    kernel = new_kernel(**OUTBOUND).start()
     process = command(kernel)
 
     said = read_until(process, moment)
@@ -136,7 +160,7 @@ def test_it_ends_well_when_the_kernel_is_killed_in_the_middle(
 def test_a_kernel_that_dies_while_the_person_thinks_still_has_the_question(
     new_kernel: Callable[..., Kernel],
 ) -> None:
-    kernel = new_kernel().start()
+    kernel = new_kernel(**OUTBOUND).start()
     asked: list[str] = []
 
     def crash_and_agree(question: str) -> bool:

@@ -1,6 +1,10 @@
-"""The demo's two agents: registered, at work, and at the end out of service again."""
+"""The demo's two agents: registered, at work, and at the end out of service again.
+
+The publisher comes to the kernel for its work, over REST. The researcher is a server of A2A, and the kernel goes to it.
+"""
 
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -8,13 +12,24 @@ from pathlib import Path
 
 import msgspec
 
-from memroos.demo.errors import Stopped
+from memroos.demo.errors import ResearcherOutOfReach, Stopped
 from memroos.demo.kernel import PATIENCE_S, PAUSE_S, Kernel
 from memroos.demo.pages import documentation
 from memroos_client import ProblemError
-from memroos_client.calls import agents, keys, tasks
+from memroos_client.calls import agents, keys, remote_agents, tasks
 from memroos_contracts.broker import FINAL, TaskState
-from memroos_contracts.registry import AgentKind, AgentSkill, AgentState, AgentView, NewAgent, NewAgentKey, NewKeyView
+from memroos_contracts.registry import (
+    AgentKind,
+    AgentSkill,
+    AgentState,
+    AgentView,
+    Credential,
+    NewAgent,
+    NewAgentKey,
+    NewKeyView,
+    NewRemoteAgent,
+    RemoteAgentChange,
+)
 
 TAG = "demo"
 """Beside the skill, so that the demo's work goes to the demo's agents even where others have the same skills."""
@@ -29,7 +44,7 @@ class Member(msgspec.Struct):
     """One of the demo's agents, and its process."""
 
     role: str
-    agent: AgentView
+    agent: AgentView | None = None
     process: subprocess.Popen[bytes] | None = None
     key_id: str = ""
 
@@ -50,13 +65,32 @@ class Crew:
     def __getitem__(self, role: str) -> Member:
         return self._members[role]
 
+    def start_remote(self, role: str, folder: Path) -> AgentView:
+        """Start an agent that is a server of its own, and have the kernel register it from its card.
+
+        Raises:
+            ResearcherOutOfReach: the kernel does not call addresses of this machine.
+            Stopped: its program is not there, or it says nothing.
+        """
+        member = self._members[role] = Member(role)
+        token = secrets.token_urlsafe(32)
+        self._run(member, folder, {f"{role.upper()}_TOKEN": token})
+        address = self._await_address(member)
+        try:
+            member.agent = self._ensure_remote(f"demo-{role}", address, Credential(value=token))
+        except ProblemError as problem:
+            if problem.slug == "address-refused":
+                raise ResearcherOutOfReach(f"the kernel does not call {address}: {problem}") from problem
+            raise
+        self._drop_old_work(member.agent)
+        return member.agent
+
     def start(self, role: str, skill: str, does: str, folder: Path) -> AgentView:
-        """Register an agent, or find it from an earlier demo, and start its process.
+        """Register an agent that comes for its work, or find it from an earlier demo, and start its process.
 
         Raises:
             Stopped: its program is not there, or it says nothing.
         """
-        program = documentation() / "examples" / f"{role}.py"
         wanted = NewAgent(
             name=f"demo-{role}",
             kind=AgentKind.REST,
@@ -65,19 +99,25 @@ class Crew:
             state=AgentState.ACTIVE,
             skills=(AgentSkill(id=skill, name=skill.capitalize(), description=does, tags=(TAG,)),),
         )
-        member = self._members[role] = Member(role, self._ensure(wanted))
-        self._drop_old_work(member.agent)
-        made = self._new_key(member.agent)
+        agent = self._ensure(wanted)
+        member = self._members[role] = Member(role, agent)
+        self._drop_old_work(agent)
+        made = self._new_key(agent)
         member.key_id = made.key.id
-        with self._log(role).open("wb") as log:
-            member.process = subprocess.Popen(  # noqa: S603 - our own program; its key stays off the command line
+        self._run(member, folder, {"MEMROOS_URL": self._kernel.url, "MEMROOS_API_KEY": made.secret})
+        return self._await_sign_of_life(member, agent)
+
+    def _run(self, member: Member, folder: Path, secrets_: dict[str, str]) -> None:
+        """Start an agent's program, with nothing of what is meant for the kernel or its operator."""
+        program = documentation() / "examples" / f"{member.role}.py"
+        with self._log(member.role).open("wb") as log:
+            member.process = subprocess.Popen(  # noqa: S603 - our own program; its secrets stay off the command line
                 [sys.executable, "-u", str(program), str(folder)],
-                env=_environment(self._kernel.url, made.secret),
+                env={"PYTHONPATH": libraries(), **secrets_},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        return self._await_sign_of_life(member)
 
     def check(self) -> None:
         """Look after the processes.
@@ -94,26 +134,44 @@ class Crew:
         """Stop the processes, then take the agents out of service and end their keys."""
         for member in self._members.values():
             if member.process is not None:
-                _end(member.process)
+                end(member.process)
         for member in self._members.values():
             if member.key_id:
                 self._kernel.run(keys.revoke(member.key_id, reason="the demo is over"))
-            self._kernel.run(agents.quarantine(member.agent.id, reason="the demo is over"))
+            if member.agent is not None:
+                self._kernel.run(agents.quarantine(member.agent.id, reason="the demo is over"))
 
     def _ensure(self, wanted: NewAgent) -> AgentView:
-        """Return the agent as it is wanted; the name of a retired one stays taken, so the next free one is used."""
-        name = wanted.name
+        """Return the agent as it is wanted, in service."""
+        name, agent = self._find(wanted.name, wanted.kind)
+        if agent is None:
+            return self._kernel.run(agents.create(msgspec.structs.replace(wanted, name=name)))
+        return self._kernel.run(agents.activate(agent.id, reason="a demo begins"))
+
+    def _ensure_remote(self, name: str, address: str, credential: Credential) -> AgentView:
+        """Return the agent whose card is at this address, in service."""
+        name, agent = self._find(name, AgentKind.A2A)
+        if agent is None:
+            new = NewRemoteAgent(card_url=address, name=name, credential=credential, interval_s=15)
+            return self._kernel.run(remote_agents.add(new)).agent
+        change = RemoteAgentChange(card_url=address, credential=credential, pinned_keys=())
+        self._kernel.run(remote_agents.update(agent.id, change))
+        return self._kernel.run(agents.activate(agent.id, reason="a demo begins"))
+
+    def _find(self, name: str, kind: AgentKind) -> tuple[str, AgentView | None]:
+        """Return an earlier demo's agent, or a free name: retired agents, and those of another kind, keep theirs."""
+        wanted = name
         for number in range(2, 100):
             try:
                 agent = self._kernel.run(agents.get(name))
             except ProblemError as problem:
                 if problem.status != 404:
                     raise
-                return self._kernel.run(agents.create(msgspec.structs.replace(wanted, name=name)))
-            if agent.state is not AgentState.RETIRED:
-                return self._kernel.run(agents.activate(agent.id, reason="a demo begins"))
-            name = f"{wanted.name}-{number}"
-        raise Stopped(f"there are too many retired agents named {wanted.name}")
+                return name, None
+            if agent.state is not AgentState.RETIRED and agent.kind is kind:
+                return name, agent
+            name = f"{wanted}-{number}"
+        raise Stopped(f"there are too many agents named {wanted} that cannot be used")
 
     def _drop_old_work(self, agent: AgentView) -> None:
         """Cancel what a demo that was killed has left behind; it would come first."""
@@ -128,12 +186,22 @@ class Crew:
                 return made
             self._kernel.run(keys.revoke(made.key.id, reason="the answer with its secret was lost"))
 
-    def _await_sign_of_life(self, member: Member) -> AgentView:
+    def _await_address(self, member: Member) -> str:
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
             self.check()
-            agent = self._kernel.run(agents.get(member.agent.id))
-            if agent.last_seen_at is not None and agent.last_seen_at != member.agent.last_seen_at:
+            for line in self._log(member.role).read_text("utf-8", errors="replace").splitlines():
+                if line.startswith("ready "):
+                    return line.removeprefix("ready ").strip()
+            time.sleep(PAUSE_S)
+        raise Stopped(f"the {member.role} has not said where it is in {PATIENCE_S:g} s")
+
+    def _await_sign_of_life(self, member: Member, before: AgentView) -> AgentView:
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            self.check()
+            agent = self._kernel.run(agents.get(before.id))
+            if agent.last_seen_at is not None and agent.last_seen_at != before.last_seen_at:
                 return agent
             time.sleep(PAUSE_S)
         raise Stopped(f"the {member.role} has sent no sign of life in {PATIENCE_S:g} s")
@@ -142,13 +210,13 @@ class Crew:
         return self.desk / f"{role}.log"
 
 
-def _environment(url: str, key: str) -> dict[str, str]:
-    """Return all that an agent is given: nothing of what is meant for the kernel or its operator."""
-    libraries = os.pathsep.join(filter(None, sys.path))
-    return {"MEMROOS_URL": url, "MEMROOS_API_KEY": key, "PYTHONPATH": libraries}
+def libraries() -> str:
+    """Return where a process of ours finds what this one has."""
+    return os.pathsep.join(filter(None, sys.path))
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Stop a process, by force where it does not listen."""
     process.terminate()
     try:
         process.wait(STOP_S)

@@ -31,6 +31,10 @@ class Stage:
         self._chapters += 1
         self.say(f"\n{self._chapters}. {title}")
 
+    def begin_again(self) -> None:
+        """Count the chapters from the first one."""
+        self._chapters = 0
+
     def quote(self, text: str) -> None:
         """Show a text as it is, set in."""
         for line in text.rstrip().splitlines():

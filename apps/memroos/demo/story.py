@@ -31,6 +31,7 @@ from memroos_client.calls import approvals, memory, tasks
 from memroos_client.calls import audit as ledger
 from memroos_contracts.governance import ApprovalState, ApprovalView
 from memroos_contracts.memory import RecallRequest
+from memroos_contracts.registry import AgentView
 from memroos_kit import lock
 from memroos_kit.ids import new_id
 
@@ -72,15 +73,18 @@ class Story:
 
     def _hire(self, folder: Path) -> None:
         self._stage.chapter("Two agents register and start to work")
-        finds, writes = "Finds passages in Markdown files.", "Writes a text to a file, after asking."
-        for role, skill, does, place in (
-            ("researcher", "research", finds, folder),
-            ("publisher", "publish", writes, self._crew.desk),
-        ):
-            agent = self._crew.start(role, skill, does, place)
-            self._stage.say(f"   {agent.name} ({agent.id}), skill {skill}, is {agent.liveness}: {does}")
+        researcher = self._crew.start_remote("researcher", folder)
+        self._introduce(researcher, "a server of its own that the kernel calls over A2A")
+        does = "Writes a text to a file, after asking."
+        publisher = self._crew.start("publisher", "publish", does, self._crew.desk)
+        self._introduce(publisher, "comes to the kernel for its work")
         self._stage.say(f"   The researcher reads {folder}; the publisher writes to {self._crew.desk}.")
         self._stage.saw(AT_WORK)
+
+    def _introduce(self, agent: AgentView, how: str) -> None:
+        skills = ", ".join(skill.id for skill in agent.skills)
+        self._stage.say(f"   {agent.name} ({agent.id}), skill {skills}, is {agent.liveness}: {agent.description}")
+        self._stage.say(f"      {how}")
 
     def _research(self, question: str) -> tuple[str, str]:
         """Send the question; return the report, and the context it belongs to."""
