@@ -174,7 +174,12 @@ def _entry(task: TaskView, change: rules.Change) -> log.Entry:
 
 
 def _ours(task: TaskView, message: Message) -> Message:
-    return msgspec.structs.replace(message, task_id=task.id, context_id=task.context_id)
+    """Return an agent's message with our ids where it names its own."""
+    return msgspec.structs.replace(
+        message,
+        task_id=task.id if message.task_id else "",
+        context_id=task.context_id if message.context_id else "",
+    )
 
 
 def _end(
