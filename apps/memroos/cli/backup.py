@@ -9,6 +9,7 @@ from memroos.cli.failures import Failure
 from memroos.cli.options import data_dir_option, json_option
 from memroos.cli.output import Output, Progress, size, when
 from memroos.cli.settings import kernel_settings
+from memroos.settings import SECRETS_KEY_FILE
 from memroos.supervisor import DATABASE, KERNEL_LOCK
 from memroos_kit import backup as files
 from memroos_kit import keyset, lock
@@ -22,7 +23,8 @@ def backup(archive: Path, data_dir: Path | None, as_json: bool) -> None:
     """Back the data up into the new directory ARCHIVE.
 
     The kernel may run meanwhile. The backup holds the database and the keys that the ledger's heads, cards and webhooks
-    are signed with: whoever has them can sign as you, so keep it as you keep keys. The operator's key is not in it.
+    are signed with, and the key that credentials of remote agents and webhooks are encrypted with, unless that lies
+    elsewhere: keep it as you keep keys. The operator's key is not in it.
     """
     source = kernel_settings(data_dir).data_dir
     progress = Progress()
@@ -30,7 +32,7 @@ def backup(archive: Path, data_dir: Path | None, as_json: bool) -> None:
         manifest = files.back_up(
             source / DATABASE,
             archive,
-            secret_files=[source / audit.KEY_FILE, source / keyset.FILE],
+            secret_files=[source / audit.KEY_FILE, source / keyset.FILE, source / SECRETS_KEY_FILE],
             files=[source / audit.PUBLIC_KEY_FILE],
             facts={"memroos": __version__},
             progress=progress,
@@ -41,7 +43,7 @@ def backup(archive: Path, data_dir: Path | None, as_json: bool) -> None:
         progress.end()
     out = Output(as_json=as_json)
     out.facts(manifest, _facts(archive, manifest))
-    out.say(f"\nIt holds secrets ({audit.KEY_FILE}, {keyset.FILE}): keep it as you keep keys.")
+    out.say(f"\nIt holds secrets ({audit.KEY_FILE}, {keyset.FILE}, {SECRETS_KEY_FILE}): keep it as you keep keys.")
 
 
 @click.command()

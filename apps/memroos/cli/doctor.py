@@ -139,6 +139,7 @@ def check_data_dir(settings: Settings) -> Iterator[Check]:
 def check_keys(settings: Settings) -> Iterator[Check]:
     """Whether keys are where they should be, and their owner's alone."""
     wanted = [("ledger's key", settings.data_dir / audit.KEY_FILE)]
+    wanted.append(("key of credentials", settings.secrets_key_path))
     if settings.operator_api_key is None:
         wanted.append(("operator's key", settings.operator_key_path))
     started = (settings.data_dir / supervisor.DATABASE).exists()

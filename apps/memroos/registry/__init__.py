@@ -63,8 +63,7 @@ from memroos.registry.worker.remote import RemoteAgents
 from memroos_contracts.registry import AgentKind, AgentState, Liveness
 
 __all__ = [
-    "check_card",
-    "key_sets_of",
+    "check_card", "key_sets_of",
     # for every slice above
     "get_agent", "find_agent", "find_agents", "scope_allows", "is_admitted", "AgentKind", "AgentState", "Liveness",
     "RegistryEvent", "Remote", "get_remote", "headers_of", "report_remote",

@@ -98,6 +98,7 @@ def test_a_backup_holds_the_database_and_the_ledgers_key_and_says_that_it_is_sec
         "ledger.key",
         "ledger.pub",
         "manifest.json",
+        "secrets.key",
         "signing.keys",
     }
     assert "keep it as you keep keys" in result.stdout

@@ -15,6 +15,7 @@ from memroos_contracts.governance import Action
 from memroos_contracts.identity import AgentId, WorkspaceId
 from memroos_contracts.pages import Page
 from memroos_contracts.registry import (
+    AgentKind,
     AgentState,
     AgentView,
     Breaker,
@@ -115,7 +116,7 @@ def get_remote(tx: Read, agent: str) -> Remote:
     """Return how a remote agent is reached; a point lookup that may run inline.
 
     An agent of kind a2a that was registered without a card is taken for one that speaks A2A 1.0 over JSON-RPC at its
-    endpoint.
+    endpoint, which may be empty.
 
     Raises:
         NotFound: there is no such agent here, or work does not reach it by A2A.
@@ -123,7 +124,7 @@ def get_remote(tx: Read, agent: str) -> Remote:
     view = agents.get_agent(tx, agent)
     row = tx.execute(_REMOTE, agent=view.id).fetchone()
     if row is None:
-        if not view.endpoint_url:
+        if view.kind is not AgentKind.A2A:
             raise NotFound(kind_of_object="remote_agent", id=agent)
         return Remote(view, b"", view.endpoint_url, "JSONRPC", "1.0", "", None, "", Breaker.CLOSED, None)
     binding, version, tenant, credential, credential_origin, until, call_failures, body, digest, fetched_at = row
@@ -220,7 +221,7 @@ def read_card(tx: Read, agent: str, version: int) -> tuple[bytes, str]:
 
 def _readable(tx: Read, agent: str) -> AgentId:
     found = agents.get_agent(tx, agent)
-    if found.kind != "a2a":
+    if found.kind is not AgentKind.A2A:
         raise NotFound(kind_of_object="agent", id=agent)
     tx.authorize(Action.AGENT_READ, agents.agent_asset(found.id))
     return found.id

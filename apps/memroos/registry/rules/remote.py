@@ -15,6 +15,8 @@ BREAKER_AFTER = 3
 
 FIRST_PAUSE_S = 10
 LONGEST_PAUSE_S = 300
+FORGOTTEN_AFTER = timedelta(seconds=LONGEST_PAUSE_S)
+"""Failed calls do not count any more when this long after the breaker's pause nothing was reported."""
 FIRST_RECHECK_S = 5
 """After a failed look the next one comes soon, so that a restart is noticed before the usual interval is over."""
 

@@ -298,6 +298,8 @@ def _looked(tx: Tx, row: RemoteAgent, *, error: str) -> None:
     row.last_error = rules.shown(error)
     if not error:
         row.seen_at = tx.now
+        if row.breaker_until is not None and row.breaker_until + rules.FORGOTTEN_AFTER < tx.now:
+            row.call_failures = 0  # whoever reported them has not been heard of since, and may have been restarted
     chance = random.random()  # noqa: S311 - spreads load, guards nothing
     row.next_poll_at = tx.now + rules.until_next_look(row.interval_s, row.failures, chance)
     _move_breaker(tx, row, failed=bool(error))

@@ -10,12 +10,15 @@ from tests.signing import Owner
 
 from memroos import registry
 from memroos.registry import CardRefused, CardUnavailable, RemoteAgents, queries, rules
-from memroos_contracts.errors import InvalidRequest
+from memroos_contracts.errors import InvalidRequest, NotFound
 from memroos_contracts.registry import (
     AgentChange,
+    AgentKind,
+    AgentView,
     Breaker,
     Health,
     Liveness,
+    NewAgent,
     RemoteAgentChange,
     SignatureState,
 )
@@ -245,6 +248,36 @@ def test_calls_that_fail_open_the_breaker_and_only_a_good_call_closes_it(
     assert operator.remote(made).breaker is Breaker.HALF_OPEN
     db.write_now(KERNEL, registry.report_remote, made, ok=True)
     assert (operator.remote(made).breaker, operator.remote(made).call_failures) == (Breaker.CLOSED, 0)
+
+
+def test_failed_calls_that_nobody_reports_on_any_more_are_forgotten(
+    operator: Operator, clock: ManualClock, db: Database
+) -> None:
+    made = operator.add().agent.id
+    for _ in range(3):
+        db.write_now(KERNEL, registry.report_remote, made, ok=False, error="gone")
+    clock.advance(seconds=300)
+    assert operator.refresh(made).breaker is Breaker.HALF_OPEN
+
+    clock.advance(seconds=20)
+    assert operator.refresh(made).breaker is Breaker.CLOSED
+
+
+def test_an_agent_that_was_registered_without_a_card_is_reached_at_its_endpoint(db: Database) -> None:
+    made = db.write_now(OPERATOR, registry.create_agent, NewAgent(name="bare", kind=AgentKind.A2A))
+
+    remote = db.read_now(OPERATOR, registry.get_remote, made.id)
+
+    assert (remote.interface_url, remote.protocol_binding, remote.card) == ("", "JSONRPC", b"")
+    assert db.read_now(OPERATOR, registry.list_card_versions, made.id).items == []
+    with pytest.raises(NotFound):
+        db.read_now(OPERATOR, registry.read_remote_agent, made.id)
+
+
+def test_an_agent_of_another_kind_is_no_remote_one(db: Database, scout: AgentView) -> None:
+    for ask in (registry.get_remote, registry.read_remote_agent, registry.list_card_versions):
+        with pytest.raises(NotFound):
+            db.read_now(OPERATOR, ask, scout.id)
 
 
 def test_a_report_about_nobody_is_passed_over(db: Database) -> None:
