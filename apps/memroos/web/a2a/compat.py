@@ -4,6 +4,7 @@ The SDK converts between the versions; what it converts wrongly, and all errors,
 codes, other HTTP statuses for them, and no `google.rpc.Status`.
 """
 
+import base64
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -50,10 +51,18 @@ _CODES = {
 class Handler03(RequestHandler03):
     """The SDK's conversion between 0.3 and 1.0, put right where clients of 0.3 would go wrong."""
 
+    async def on_message_send(
+        self, request: v0_3.SendMessageRequest, context: ServerCallContext
+    ) -> v0_3.Task | v0_3.Message:
+        """Send a message whose files are what they say."""
+        _demand_base64(request.params.message)
+        return await super().on_message_send(request, context)
+
     async def on_message_send_stream(
         self, request: v0_3.SendMessageRequest, context: ServerCallContext
     ) -> AsyncIterable[v0_3.SendStreamingMessageSuccessResponse]:
         """Mark the event that ends the stream, also where the task only waits for the caller."""
+        _demand_base64(request.params.message)
         async for item in super().on_message_send_stream(request, context):
             said = item.result
             if isinstance(said, v0_3.TaskStatusUpdateEvent) and said.status.state is v0_3.TaskState.input_required:
@@ -193,6 +202,17 @@ def told() -> Iterator[None]:
             raise _wrong(error) from error
         except (ValueError, KeyError, ParseError) as error:
             raise invalid("The parameters cannot be read as A2A 0.3.") from error
+
+
+def _demand_base64(message: v0_3.Message) -> None:
+    """Refuse bytes that are none; the SDK would leave out what it cannot read of them."""
+    for number, part in enumerate(message.parts):
+        if isinstance(part.root, v0_3.FilePart) and isinstance(part.root.file, v0_3.FileWithBytes):
+            try:
+                base64.b64decode(part.root.file.bytes, validate=True)
+            except ValueError as error:
+                field = f"message.parts.{number}.file.bytes"
+                raise invalid("The bytes of a file are not base 64.", **{field: "is not base 64"}) from error
 
 
 def _plain(

@@ -137,12 +137,15 @@ async def _call(request: Request) -> Any:
 
 def _demand_version(request: Request, call: Any) -> str:
     version = version_of(request)
-    method = call.get("method") if isinstance(call, dict) else None
+    said = call.get("method") if isinstance(call, dict) else None
+    method = said if isinstance(said, str) else ""
     if method in compat.METHODS:
         versions.demand(version, versions.V0_3)
     elif method in JsonRpcDispatcher.METHOD_TO_MODEL:
         versions.demand(version, versions.V1_0)
-    return method if isinstance(method, str) else ""
+    elif method and call.get("jsonrpc") == "2.0":
+        raise sdk.MethodNotFoundError(message=f"There is no method {method[:64]!r}.")
+    return method
 
 
 def _parse_failed(answer: Response) -> bool:

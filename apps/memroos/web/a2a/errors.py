@@ -112,7 +112,7 @@ def to_protocol(error: MemroosError) -> sdk.A2AError:
     return kind(message=error.detail, data=Facts({**facts, "problem": error.slug()}, wrong))
 
 
-def invalid(message: str, **fields: str) -> sdk.InvalidParamsError:
+def invalid(message: str, /, **fields: str) -> sdk.InvalidParamsError:
     """Return the error for wrong parameters, each named."""
     return sdk.InvalidParamsError(message=message, data=Facts({}, fields))
 
