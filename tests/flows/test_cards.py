@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,6 +25,7 @@ from tests.card_server import CardServer, card_of
 from tests.flows.kernel import Kernel
 from tests.signing import Owner
 
+ROOT = Path(__file__).parents[2]
 CARD = "/.well-known/agent-card.json"
 KEYS = "/.well-known/jwks.json"
 CATALOG = "/.well-known/ai-catalog.json"
@@ -150,6 +155,19 @@ def test_operators_of_another_workspace_do_not_replace_keys(kernel: Kernel) -> N
     assert response.status_code == 403
 
 
+def test_the_guide_verifies_a_card_and_refuses_a_foreign_one(kernel: Kernel) -> None:
+    guide = (ROOT / "docs/how-to/verify-an-agent-card.md").read_text("utf-8")
+    code = textwrap.dedent(guide.partition("```python\n")[2].partition("   ```")[0])
+    here = code.replace("https://agents.example", kernel.url)
+    foreign = here.replace("/.well-known/jwks.json", "/elsewhere/jwks.json")
+
+    def run(program: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+
+    assert run(here).stdout == "MemRoOS\n"
+    assert "InvalidSignaturesError" in run(foreign).stderr
+
+
 # -- remote agents -----------------------------------------------------------------------------------------------------
 
 
@@ -203,7 +221,7 @@ def test_an_extended_card_verifies(kernel: Kernel, binding: str, path: str) -> N
 def test_an_extended_card_over_grpc_verifies(kernel: Kernel) -> None:
     metadata = [("authorization", f"Bearer {kernel.operator_key}"), ("a2a-version", "1.0")]
     with grpc.insecure_channel(kernel.grpc_address) as channel:
-        card = A2AServiceStub(channel).GetExtendedAgentCard(
+        card = A2AServiceStub(channel).GetExtendedAgentCard(  # type: ignore[no-untyped-call]
             pb.GetExtendedAgentCardRequest(tenant="echo"), metadata=metadata
         )
 
