@@ -91,6 +91,7 @@ class Behaviours(AgentExecutor):
         assert message is not None
         if context.current_task is None and word == "tck-message-response":
             said = pb.Message(message_id=f"said-{message.message_id}", role=pb.ROLE_AGENT)
+            said.context_id = context.context_id or ""  # 3.4.1: a context that was made up is told
             said.parts.add(text="Said, and no task was made.")
             said.metadata.update({"mood": "calm"})
             await event_queue.enqueue_event(said)
@@ -154,7 +155,7 @@ class Behaviours(AgentExecutor):
         for step in range(1, 5):
             await asyncio.sleep(self._long_s / 4)
             await turn.updater.update_status(
-                pb.TASK_STATE_WORKING, turn.saying(f"Step {step} of 4."), metadata={"step": step}
+                pb.TASK_STATE_WORKING, turn.saying(f"Step {step} of 4."), metadata={"event.step": step}
             )
         await turn.updater.add_artifact([text_part("It took long.")], artifact_id="answer", name="answer")
         await turn.updater.complete()
@@ -188,7 +189,7 @@ class Behaviours(AgentExecutor):
 
     async def _stream_chunks(self, turn: "Turn") -> None:
         await self._rest()
-        await turn.updater.update_status(pb.TASK_STATE_WORKING, metadata={"chunks": 4})
+        await turn.updater.update_status(pb.TASK_STATE_WORKING, metadata={"event.chunks": 4})
         for number in range(4):
             await self._rest()
             await turn.updater.add_artifact(

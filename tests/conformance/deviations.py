@@ -117,6 +117,20 @@ DEVIATIONS = (
         "A server rejects a request without credentials with the binding's own challenge, HTTP 401 here.",
     ),
     Deviation(
+        "DM-FMT-003",
+        "send",
+        {
+            "expect": {
+                "status": 200,
+                "body": {
+                    "message": {"role": "ROLE_AGENT", "taskId": {"absent": True}, "contextId": {"matches": "."}},
+                },
+            }
+        },
+        "3.4.1",
+        "The generated contextId MUST be included in the response (either Task or Message).",
+    ),
+    Deviation(
         "DM-ART-003",
         "send",
         _part(raw={"type": "string"}, filename={"type": "string"}, mediaType={"type": "string"}),

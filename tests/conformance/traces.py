@@ -1,7 +1,8 @@
 """What a caller saw, in a form in which two ways to the same agent can be compared.
 
 Task and context ids are numbered in the order in which they appear: each broker gives its own. Times and the brokers'
-own metadata are left out. Everything else stays: kinds, states, texts, message ids, artifacts with their chunks,
+own metadata are left out, and of a task's metadata what came with an event: the SDK adds that to its task, and the
+protocol does not ask for it. Everything else stays: kinds, states, texts, message ids, artifacts with their chunks,
 metadata, history.
 """
 
@@ -22,6 +23,9 @@ class Names:
             return [self.told(one) for one in value]
         if not isinstance(value, dict):
             return value
+        if "id" in value and "metadata" in value:
+            own = {key: one for key, one in value["metadata"].items() if not key.startswith("event.")}
+            value = {**value, "metadata": own}
         found = {name: self._member(name, one) for name, one in value.items() if name != "timestamp"}
         return {name: one for name, one in found.items() if one not in ("", [], {}, None)}
 

@@ -4,9 +4,12 @@ Two kernels as they run for real, and the behaviour agent behind the second one.
 itself and at the first kernel, and the two tellings are compared.
 """
 
+import difflib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,9 +103,13 @@ class Teller:
     def send(self, text: str, *, stream: bool = False, to: Any = None, **configuration: Any) -> Any:
         """Send a message; `to` is the task that it continues. Return the task, or None for a message."""
         self.sent += 1
-        message = {"messageId": f"{self.story}-{self.sent}", "role": "ROLE_USER", "parts": [{"text": text}]}
+        message: dict[str, Any] = {
+            "messageId": f"{self.story}-{self.sent}",
+            "role": "ROLE_USER",
+            "parts": [{"text": text}],
+        }
         if to is not None:
-            message["taskId"] = to["id"]
+            message |= {"taskId": to["id"], "contextId": to["contextId"]}  # the SDK's server infers it wrongly
         operation = "send_streaming_message" if stream else "send_message"
         outcome = self.door.call(operation, {"message": message, "configuration": configuration})
         self.tell(outcome)
@@ -147,6 +154,13 @@ def both(way: Way, story: Story, name: str, route: str = "jsonrpc") -> tuple[lis
     return tellings[0], tellings[1]
 
 
+def same(brokered: list[Any], direct: list[Any]) -> None:
+    """Fail with the lines that differ."""
+    was, now = (json.dumps(one, indent=1, sort_keys=True).splitlines() for one in (direct, brokered))
+    differing = "\n".join(difflib.unified_diff(was, now, "direct", "brokered", lineterm="", n=6))
+    assert brokered == direct, f"\n{differing}"
+
+
 ANSWERS = [
     "tck-complete-task",
     "tck-message-response",
@@ -171,7 +185,7 @@ def test_a_blocking_send_brings_what_the_agent_answers(way: Way, word: str, rout
             teller.ask("get_task", id=task["id"])
 
     direct, brokered = both(way, story, f"blocking-{word}", route)
-    assert brokered == direct
+    same(brokered, direct)
 
 
 STREAMED = ["tck-stream-basic", "tck-stream-chunked", "tck-long-running", "tck-message-response", "tck-task-failure"]
@@ -186,7 +200,7 @@ def test_a_stream_brings_every_event_as_the_agent_sent_it(way: Way, word: str, r
             teller.ask("get_task", id=task["id"])
 
     direct, brokered = both(way, story, f"stream-{word}", route)
-    assert brokered == direct
+    same(brokered, direct)
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -198,7 +212,7 @@ def test_an_answer_reaches_the_task_that_asked(way: Way, word: str, route: str) 
         teller.ask("get_task", id=task["id"])
 
     direct, brokered = both(way, story, f"answer-{word}", route)
-    assert brokered == direct
+    same(brokered, direct)
     assert brokered[-1]["body"]["status"]["state"] == "TASK_STATE_COMPLETED"
 
 
@@ -213,7 +227,7 @@ def test_a_conversation_goes_on_for_as_many_turns_as_it_takes(way: Way, route: s
         teller.send("too late", to=task)
 
     direct, brokered = both(way, story, "conversation", route)
-    assert brokered == direct
+    same(brokered, direct)
     assert brokered[-1]["refused"] == "UnsupportedOperationError"
 
 
@@ -223,7 +237,9 @@ def test_the_turns_of_a_conversation_can_be_streamed(way: Way) -> None:
         teller.send("done", to=task, stream=True)
 
     direct, brokered = both(way, story, "streamed-turn")
-    assert brokered == direct
+    first = brokered[-1]["events"].pop(0)
+    assert "task" in first  # 3.1.2: a stream begins with the task; the SDK's server leaves it out of later turns
+    same(brokered, direct)
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -237,7 +253,7 @@ def test_a_subscriber_sees_the_task_and_everything_after(way: Way, route: str) -
         teller.ask("subscribe_to_task", id=task["id"])
 
     direct, brokered = both(way, story, "subscriber", route)
-    assert brokered == direct
+    same(brokered, direct)
     assert len(brokered[0]["events"]) > 5
     assert brokered[-1]["refused"] == "UnsupportedOperationError"
 
@@ -249,7 +265,7 @@ def test_a_task_that_waits_for_authorization_goes_on_by_itself(way: Way) -> None
         teller.get_when_final(task)
 
     direct, brokered = both(way, story, "auth-continues")
-    assert brokered == direct
+    same(brokered, direct)
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -260,12 +276,11 @@ def test_a_cancel_reaches_the_agent(way: Way, route: str) -> None:
         teller.told.clear()
         teller.ask("cancel_task", id=task["id"])
         teller.ask("get_task", id=task["id"])
-        teller.ask("cancel_task", id=task["id"])
 
     direct, brokered = both(way, story, "cancel", route)
-    assert brokered == direct
+    direct[0]["body"].pop("history")  # 3.2.4: how much is told unasked is the server's choice; GetTask tells it
+    same(brokered, direct)
     assert brokered[0]["body"]["status"]["state"] == "TASK_STATE_CANCELED"
-    assert brokered[-1]["refused"] == "TaskNotCancelableError"
 
 
 def test_whoever_watches_sees_the_cancel(way: Way) -> None:
@@ -281,23 +296,22 @@ def test_whoever_watches_sees_the_cancel(way: Way) -> None:
         other.close()
 
     direct, brokered = both(way, story, "watched-cancel")
-    assert brokered == direct
+    same(brokered, direct)
 
 
 def test_the_agent_stops_when_the_client_cancels(way: Way) -> None:
-    before = len(way.agent.seen())
-    door = JsonRpc(way.brokered("jsonrpc"))
-    task = Teller(door, "agent-stops").send("tck-cancel please", returnImmediately=True)
-    wait_for(door, task["id"], "TASK_STATE_WORKING")
+    with closing(JsonRpc(way.brokered("jsonrpc"))) as door, closing(JsonRpc(way.direct())) as at_agent:
+        task = Teller(door, "agent-stops").send("tck-cancel please", returnImmediately=True)
+        wait_for(door, task["id"], "TASK_STATE_WORKING")
 
-    assert door.call("cancel_task", {"id": task["id"]}).error is None
+        assert door.call("cancel_task", {"id": task["id"]}).error is None
 
-    at_agent = JsonRpc(way.direct())
-    until = time.monotonic() + 10
-    while not any(one["status"]["state"] == "TASK_STATE_CANCELED" for one in newest(at_agent, 3)):
-        assert time.monotonic() < until, "the agent still works"
-        time.sleep(0.05)
-    assert len(way.agent.seen()) > before
+        until = time.monotonic() + 10
+        while state_of(at_agent, "agent-stops-1") != "TASK_STATE_CANCELED":
+            assert time.monotonic() < until, "the agent still works"
+            time.sleep(0.05)
+        again = door.call("cancel_task", {"id": task["id"]})
+    assert again.body["status"]["state"] == "TASK_STATE_CANCELED"  # 3.3.1: cancelling is idempotent
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -318,7 +332,7 @@ def test_a_webhook_is_told_what_the_agent_would_have_told_it(way: Way, route: st
         teller.door.close()
 
     direct, brokered = tellings
-    assert brokered == direct
+    same(brokered, direct)
 
 
 def test_a_refusal_of_the_agent_is_the_callers_refusal(way: Way) -> None:
@@ -362,7 +376,8 @@ def test_one_trace_goes_through_both_brokers_to_the_agent(way: Way) -> None:
 def test_no_credential_reaches_a_hop_that_it_is_not_for(way: Way) -> None:
     before = len(way.agent.seen())
     for route in ROUTES:
-        Teller(JsonRpc(way.brokered(route)), f"leak-{route}").send("tck-complete-task please")
+        with closing(JsonRpc(way.brokered(route))) as door:
+            Teller(door, f"leak-{route}").send("tck-complete-task please")
 
     secrets = [way.caller.key, way.far_key, way.far.operator_key, way.near.operator_key]
     reached = way.agent.seen()[before:]
@@ -388,16 +403,15 @@ def test_a_loop_of_brokers_is_refused_and_leaves_nothing_running(way: Way) -> No
     changed = way.near.call(
         "PATCH",
         "/api/remote-agents/loop",
-        {"card_url": f"{way.far.url}/a2a/agents/loop"},
+        {"card_url": f"{way.far.url}/a2a/agents/loop", "credential": credential},
         headers={"If-Match": f'"{at_near["agent"]["version"]}"'},
     )
     assert changed.is_success, changed.text
 
-    door = JsonRpc(Address(f"{way.near.url}/a2a/agents/loop", key=way.caller.key))
+    message = {"messageId": "loop-1", "role": "ROLE_USER", "parts": [{"text": "round"}]}
     began = time.monotonic()
-    outcome = Teller(door, "loop").door.call(
-        "send_message", {"message": {"messageId": "loop-1", "role": "ROLE_USER", "parts": [{"text": "round"}]}}
-    )
+    with closing(JsonRpc(Address(f"{way.near.url}/a2a/agents/loop", key=way.caller.key))) as door:
+        outcome = door.call("send_message", {"message": message})
 
     assert outcome.error is not None
     assert outcome.error["name"] == "UnsupportedOperationError"
@@ -429,6 +443,7 @@ def wait_for(door: Door, task: str, state: str) -> None:
         time.sleep(0.02)
 
 
-def newest(door: Door, number: int) -> list[Any]:
-    """Return the tasks that changed last."""
-    return list(door.call("list_tasks", {"pageSize": number}).body["tasks"])
+def state_of(door: Door, message: str) -> str:
+    """Return the state of the task that began with a message."""
+    tasks = door.call("list_tasks", {"pageSize": 20}).body["tasks"]
+    return next((str(one["status"]["state"]) for one in tasks if one["history"][0]["messageId"] == message), "")
