@@ -376,8 +376,8 @@ class Grpc:
     lists = True
 
     def __init__(self, channel: grpc.aio.Channel, key: str, *, tenant: str = "") -> None:
-        self._metadata = (("authorization", f"Bearer {key}"), ("a2a-version", "1.0"))
-        self._stub: Any = grpc1.A2AServiceStub(channel)
+        self._metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {key}"), ("a2a-version", "1.0"))
+        self._stub: Any = grpc1.A2AServiceStub(channel)  # type: ignore[no-untyped-call]
         self._tenant = tenant
 
     async def _call(self, method: str, request: Any) -> Any:
@@ -452,7 +452,7 @@ class Grpc03(Grpc):
     def __init__(self, channel: grpc.aio.Channel, key: str) -> None:
         super().__init__(channel, key)
         self._metadata = (("authorization", f"Bearer {key}"),)
-        self._stub = grpc3.A2AServiceStub(channel)
+        self._stub = grpc3.A2AServiceStub(channel)  # type: ignore[no-untyped-call]
 
     def _refused(self, error: grpc.aio.AioRpcError) -> Refused:
         name, _, words = (error.details() or "").partition(": ")

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from a2a.types import a2a_pb2 as pb
+from google.protobuf.json_format import MessageToDict
 from tests.flows.a2a_doors import Grpc, Refused, details_of
 from tests.flows.kernel import Agent, Kernel
 
@@ -54,7 +55,8 @@ def version_of(method: str) -> str:
 def call(kernel: Kernel, method: str, body: bytes, said: tuple[tuple[str, str], ...]) -> grpc.RpcError | None:
     """Call a method with these bytes and return what it refused with, None where it let the caller in."""
     with channel(kernel) as opened:
-        items = opened.unary_stream(method)(body, metadata=said, timeout=5)
+        ask: Any = opened.unary_stream(method)
+        items = ask(body, metadata=said, timeout=5)
         try:
             next(items)
         except StopIteration:
@@ -168,7 +170,7 @@ def test_a_tenant_is_an_agent_or_the_own_workspace(kernel: Kernel, caller: Agent
         async with grpc.aio.insecure_channel(kernel.grpc_address) as opened:
             plain = pb.Message(message_id=new_id("msg"), role=pb.ROLE_USER, parts=[pb.Part(text="hi")])
             task = await Grpc(opened, caller.key, tenant="echo").send(plain)
-            assert task.metadata["memroos"]["agent"] == "echo"
+            assert MessageToDict(task.metadata)["memroos"]["agent"] == "echo"
             for tenant, finds in (("", True), ("default", True), ("echo", True), ("grpc-idle", False), ("else", False)):
                 door = Grpc(opened, caller.key, tenant=tenant)
                 if finds:
@@ -198,13 +200,14 @@ def test_an_endpoint_that_does_not_stream_says_so_over_every_method_that_does(ke
 
 def follow(kernel: Kernel, key: str, agent: str) -> tuple[threading.Thread, threading.Event, list[Any]]:
     """Open a stream on a task that nobody works on; return its thread, when it is open, and how it ended."""
-    opened, ended = threading.Event(), []
+    opened = threading.Event()
+    ended: list[Any] = []
     said = pb.Message(message_id=new_id("msg"), role=pb.ROLE_USER, parts=[pb.Part(text="wait")])
     request = pb.SendMessageRequest(message=said, tenant=agent)
 
     def read() -> None:
         with channel(kernel) as there:
-            method = there.unary_stream("/lf.a2a.v1.A2AService/SendStreamingMessage")
+            method: Any = there.unary_stream("/lf.a2a.v1.A2AService/SendStreamingMessage")
             try:
                 for _ in method(request.SerializeToString(), metadata=metadata(key), timeout=30):
                     opened.set()
@@ -248,7 +251,8 @@ def test_a_key_that_comes_too_fast_is_told_when_to_come_again(new_kernel: Callab
     assert answers[:5] == [None] * 5
     assert answers[5] is not None
     assert answers[5].code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert int(dict(answers[5].trailing_metadata())["retry-after"]) > 0  # type: ignore[attr-defined]
+    told: Any = answers[5].trailing_metadata()
+    assert int(dict(told)["retry-after"]) > 0
 
 
 def test_open_streams_do_not_keep_the_kernel_from_ending(new_kernel: Callable[..., Kernel]) -> None:

@@ -92,7 +92,7 @@ def ask(handler: Handler, method: str, path: str, body: Any = None, **headers: s
     said = {name.replace("_", "-"): value for name, value in headers.items()}
 
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(serve(handler))  # type: ignore[arg-type]  # an ASGI app all the same
+        transport = httpx.ASGITransport(serve(handler))
         async with httpx.AsyncClient(transport=transport, base_url="http://a2a") as client:
             return await client.request(method, path, content=content, headers=said)
 
