@@ -32,7 +32,6 @@ _TAKEN_HEADERS = frozenset(
      "if-none-match", "te", "trailer", "traceparent", "transfer-encoding", "upgrade", "via"}
 )  # fmt: skip
 """Headers that say something of the request itself."""
-SHOWN_KINDS = re.compile(r"[^\x20-\x7e\u00a0-\u024f]")
 
 
 class Interface(msgspec.Struct, frozen=True):
@@ -176,4 +175,4 @@ def origin(url: str) -> str:
 
 def shown(text: str) -> str:
     """Return what another side said, short and harmless enough for a log, a page and a terminal."""
-    return SHOWN_KINDS.sub("?", text)[:LONGEST_ERROR]
+    return "".join(c if c.isprintable() else "?" for c in text[:LONGEST_ERROR])
