@@ -166,7 +166,10 @@ class RemoteDeliveries:
             errand = self._errands.get(item.task_id)
             if errand is None:
                 errand = self._begin(group, line, item.task_id, item.workspace_id, doubt=False)
-            errand.grant(item, doubt=item.id in line.doubtful)
+            if errand.streaming:  # a task that waits for authorization gave its place away and kept its stream
+                self._spawn(group, self._beside(errand, item))
+            else:
+                errand.grant(item, doubt=item.id in line.doubtful)
             line.doubtful.discard(item.id)
 
     def _begin(
