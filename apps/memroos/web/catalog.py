@@ -92,6 +92,18 @@ class Directory:
             entries += [self._registry(), *(self._agent(agent) for agent in agents)]
         return Catalog(SPEC_VERSION, CatalogHost(NAME, self.host), entries)
 
+    def public(self) -> bytes:
+        """Return the catalogue that everybody may see, encoded."""
+        return msgspec.json.encode(self.catalog(None))
+
+    def visible(self, tx: Read) -> bytes:
+        """Return the catalogue as far as the actor may see, encoded.
+
+        Raises:
+            Denied: policy does not let this actor look.
+        """
+        return msgspec.json.encode(self.catalog(visible_agents(tx)))
+
     def search(self, tx: Read, wish: CatalogSearch) -> CatalogFindings:
         """Find agents by words and by what their entries say, the best first.
 

@@ -65,6 +65,7 @@ class Cards:
         self._keyset = keyset
         self._clock = clock
         self._started_at = clock.now()
+        self._write = lru_cache(maxsize=1_024)(self._write_anew)
         self._grpc_address = grpc_address
 
     def kernel(self) -> a2a_pb2.AgentCard:
@@ -120,14 +121,19 @@ class Cards:
         Args:
             changed_at: when its content last changed, where that may be after the kernel's start.
         """
+        body, content = self._write(self._signer.key_id, card.SerializeToString(deterministic=True))
+        since = max(changed_at or self._started_at, self._started_at, self._signer.since)
+        return Served(body, content, since)
+
+    def _write_anew(self, key_id: str, packed: bytes) -> tuple[bytes, bytes]:
+        """Return a card as JSON in the words of both versions, signed, and what it says: work for a millisecond."""
+        card = a2a_pb2.AgentCard.FromString(packed)
         written = to_json(card)
         for name, value in _as_0_3(card).items():
             _merge(written, name, value)
         forms = forms_of(card, written)
         signatures = [MessageToDict(signature) for signature in self._signer.sign(forms)]
-        since = max(changed_at or self._started_at, self._started_at, self._signer.since)
-        content = b"\n".join((self._signer.key_id.encode(), *forms))
-        return Served(write({**written, "signatures": signatures}), content, since)
+        return write({**written, "signatures": signatures}), b"\n".join((key_id.encode(), *forms))
 
     def key_set(self) -> bytes:
         """Return the public keys that verify the cards and the webhooks, as a JSON Web Key Set."""

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import NamedTuple
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -49,8 +48,7 @@ def public_routes(cards: Cards, db: Database) -> list[BaseRoute]:
 
     async def ai_catalog(request: Request) -> Response:
         actor: Actor | None = request.scope.get("actor")
-        agents = None if actor is None else await db.read(actor, catalog.visible_agents)
-        body = msgspec.json.encode(directory.catalog(agents))
+        body = directory.public() if actor is None else await db.read(actor, directory.visible)
         return answer(request, body, media_type=catalog.MEDIA_TYPE, private=actor is not None, vary="Authorization")
 
     return [
