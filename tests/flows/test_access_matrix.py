@@ -16,7 +16,7 @@ from tests.flows.kernel import Kernel
 from tests.flows.matrix import UNKNOWN, Caller, World
 
 from memroos.web import access
-from memroos.web.a2a import Cards, create_a2a_app
+from memroos.web.a2a import Cards, compat, create_a2a_app
 from memroos.web.access import ROWS, Reach, Row
 from memroos_contracts.identity import Role
 from memroos_kit.clock import SystemClock
@@ -82,6 +82,18 @@ RPC = {
     "DeleteTaskPushNotificationConfig": "a2aPushNotificationConfigs",
     "GetExtendedAgentCard": "a2aGetExtendedAgentCard",
 }
+RPC_0_3 = {
+    "message/send": "a2aSendMessage",
+    "message/stream": "a2aSendStreamingMessage",
+    "tasks/get": "a2aGetTask",
+    "tasks/cancel": "a2aCancelTask",
+    "tasks/resubscribe": "a2aSubscribeToTask",
+    "tasks/pushNotificationConfig/set": "a2aPushNotificationConfigs",
+    "tasks/pushNotificationConfig/get": "a2aPushNotificationConfigs",
+    "tasks/pushNotificationConfig/list": "a2aPushNotificationConfigs",
+    "tasks/pushNotificationConfig/delete": "a2aPushNotificationConfigs",
+    "agent/getAuthenticatedExtendedCard": "a2aGetExtendedAgentCard",
+}
 ENDINGS = {
     "/.well-known/agent-card.json": "a2aKernelCard",
     "/.well-known/agent.json": "a2aKernelCard",
@@ -122,6 +134,7 @@ class Door:
         self.method = method
         self.path = path
         self.rpc = rpc
+        self.old = "/" in rpc
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}{' ' if self.rpc else ''}{self.rpc}"
@@ -139,12 +152,29 @@ class Door:
         if self.row.operation.startswith("a2aSend"):
             body["message"]["metadata"] = {"memroos.skill": self._skill(world, caller)}
         if self.rpc:
-            params = {"id": object_id, "taskId": object_id, **(body or {})}
+            params = (
+                self._params_0_3(object_id, body)
+                if self.old
+                else {"id": object_id, "taskId": object_id, **(body or {})}
+            )
             body = {"jsonrpc": "2.0", "id": 1, "method": self.rpc, "params": params}
-        of_1_0 = self.row.operation.startswith("a2a") and "/v1/" not in self.path
+        of_1_0 = self.row.operation.startswith("a2a") and "/v1/" not in self.path and not self.old
         headers = HEADERS.get(self.row.operation, A2A if of_1_0 else {})
         response = world.ask(caller, self.method, self._filled(world, caller, object_id), body, **headers)
         return response, self._meaning(response)
+
+    def _params_0_3(self, object_id: str, body: Any) -> dict[str, Any]:
+        if self.row.operation.startswith("a2aSend"):
+            parts = [{"kind": "text", "text": part["text"]} for part in body["message"]["parts"]]
+            said = {**body["message"], "kind": "message", "role": "user", "parts": parts}
+            return {"message": said, "configuration": {"blocking": False}}
+        config = {"id": "p", "url": "https://hook.example"}
+        return {
+            "id": object_id,
+            "taskId": object_id,
+            "pushNotificationConfig": config,
+            **({"pushNotificationConfigId": "p"} if self.rpc.endswith(("/get", "/delete")) else {}),
+        }
 
     def _skill(self, world: World, caller: Caller | None) -> str:
         where = "away" if caller is not None and world.people_of(caller) is world.away else "home"
@@ -219,7 +249,7 @@ def a2a_doors() -> Iterator[Door]:
             yield Door(access.row(operation), method, path)
         else:
             assert (method, path.rstrip("/")) in {("POST", p) for p in ("/a2a", "/api/a2a", "/a2a/agents/{agent}")}
-            for rpc, operation in RPC.items():
+            for rpc, operation in (RPC | RPC_0_3).items():
                 yield Door(access.row(operation), method, path, rpc=rpc)
 
 
@@ -231,6 +261,7 @@ DOORS = [
 
 def test_every_json_rpc_method_of_the_sdk_has_a_row() -> None:
     assert set(JsonRpcDispatcher.METHOD_TO_MODEL) == set(RPC)
+    assert set(RPC_0_3) == compat.METHODS
 
 
 def test_every_row_has_a_door() -> None:
