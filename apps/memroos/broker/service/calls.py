@@ -33,6 +33,7 @@ from memroos_contracts.governance import (
 )
 from memroos_contracts.identity import AgentId, ContextId, TaskId
 from memroos_contracts.registry import AgentKind, AgentState, AgentView, Breaker, Liveness
+from memroos_kit import tracing
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Tx
 
@@ -115,7 +116,8 @@ def send_message(tx: Tx, send: Send, *, task_id: TaskId | None = None) -> TaskVi
     if known is not None:
         return read_task(tx, known)  # its content leaves once more, and that is on record
 
-    agent, reason = _route(tx, send)
+    with tracing.span("route", parent=send.traceparent):
+        agent, reason = _route(tx, send)
     _demand_room(tx, agent, send.limits)
     task_id = task_id or TaskId(tx.new_id("task"))
     context_id = ContextId(message.context_id or tx.new_id("ctx"))

@@ -164,8 +164,10 @@ class Errand:
             raise
 
     async def _send_now(self, task: TaskView, message: Message, mirror: Mirror) -> None:
-        line = self._line.connect()
-        call = self._line.call(task, message)
+        with self._line.calling(task, message) as call:
+            await self._send_over(self._line.connect(), call, message, mirror)
+
+    async def _send_over(self, line: client.RemoteClient, call: client.Call, message: Message, mirror: Mirror) -> None:
         if self._line.streams():
             try:
                 await self._pump(line.stream(message, call), mirror)
@@ -259,7 +261,8 @@ class Errand:
             return
         message = self._outgoing(item, task, end)
         try:
-            answer = await self._line.connect().send(message, self._line.call(task, message))
+            with self._line.calling(task, message) as call:
+                answer = await self._line.connect().send(message, call)
         except client.RemoteRefused as error:
             await self._write(service.return_message, task.id, item.id, task.state, error.reason, error.message)
         except client.RemoteError:

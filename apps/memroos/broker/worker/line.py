@@ -3,6 +3,9 @@
 import asyncio
 import random
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -131,12 +134,27 @@ class Line:
             headers=registry.headers_of(remote, self._office.sealer),
         )
 
-    def call(self, task: TaskView, message: Message | None = None) -> client.Call:
+    @contextmanager
+    def calling(self, task: TaskView, message: Message) -> Iterator[client.Call]:
+        """Measure a delivery, and yield what goes along with it."""
+        remote, facts = self._known(), {}
+        if tracing.is_on():
+            agent, place = remote.agent, urlsplit(remote.interface_url)
+            facts = tracing.invocation(
+                agent_id=agent.id, agent_name=agent.name, context_id=task.context_id, task_id=task.id
+            )
+            facts[tracing.SERVER_ADDRESS] = place.hostname or remote.interface_url.partition(":")[0]
+        with tracing.span(
+            tracing.INVOKE_AGENT, parent=task.traceparent, kind=tracing.CLIENT, attributes=facts
+        ) as traceparent:
+            yield self.call(task, message, traceparent=traceparent)
+
+    def call(self, task: TaskView, message: Message | None = None, *, traceparent: str = "") -> client.Call:
         """Return what goes along with a call about a task."""
         ours = f"1.1 {self._office.terms.broker_id}"
         return client.Call(
             via=", ".join([*(hop if " " in hop else f"1.1 {hop}" for hop in task.via), ours]),
-            traceparent=tracing.child(task.traceparent),
+            traceparent=traceparent or tracing.child(task.traceparent),
             extensions=tuple(message.extensions) if message is not None else (),
         )
 

@@ -1,6 +1,7 @@
 """Our implementation of the SDK's `RequestHandler`: it translates, and calls the broker's verbs."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from a2a.server.context import ServerCallContext
 from a2a.server.events.event_queue import Event
@@ -8,7 +9,7 @@ from a2a.types import a2a_pb2
 from a2a.utils import errors as sdk
 
 from memroos import broker, events, push, registry
-from memroos.web import access, catalog, streams
+from memroos.web import access, catalog, spans, streams
 from memroos.web.a2a import convert, discovery, extensions, upstream
 from memroos.web.a2a.cards import Cards
 from memroos.web.a2a.context import ACTOR, AGENT, CALL, Call
@@ -72,7 +73,7 @@ class BrokerHandler(PushOperations):
     ) -> a2a_pb2.Task | a2a_pb2.Message:
         """Start a task or go on with one; wait for its end unless told not to."""
         actor = _actor(context, "a2aSendMessage")
-        with protocol_errors():
+        with protocol_errors(), _tracing(context) as sending:
             send, length = self._send(actor, params, context), _history_length(params.configuration)
             verb = self._sending(actor, params, context)
             if params.configuration.return_immediately:
@@ -82,6 +83,8 @@ class BrokerHandler(PushOperations):
                     self._db, self._tasks, self._notifier, actor, send, timeout_s=self._blocking_s, verb=verb
                 )
                 self._streams.demand_admitted(actor)
+            sending.became(task)
+            if not params.configuration.return_immediately:
                 upstream.demand_taken(self._tasks, actor, task)
             task = await self._read(actor, task)
             return upstream.only_message(task) or self._with_content(actor, task, length)
@@ -92,18 +95,21 @@ class BrokerHandler(PushOperations):
         """Start a task or go on with one, and show it until it ends or needs the caller."""
         actor = _actor(context, "a2aSendStreamingMessage")
         # There is a place for the stream, or nothing is sent.
-        with protocol_errors(), self._streams.open(actor) as ended:
+        with protocol_errors(), self._streams.open(actor) as ended, _tracing(context) as sending:
             _demand_streaming(self._addressed(actor, context))
             send, length = self._send(actor, params, context), _history_length(params.configuration)
             verb = self._sending(actor, params, context)
             task = await self._read(actor, await self._db.write(actor, verb, send))
             task = await streams.accepted(self._tasks, self._notifier, actor, task, timeout_s=ACCEPT_S)
+            sending.became(task)
             upstream.demand_taken(self._tasks, actor, task)
             if (message := upstream.only_message(task)) is not None:
                 yield message
                 return
             async for item in self._stream(actor, task, ended, history_length=length, until_input=True):
                 yield item
+            if tracing.is_on():
+                sending.became(self._tasks.get(actor, task.id))
 
     async def on_subscribe_to_task(
         self, params: a2a_pb2.SubscribeToTaskRequest, context: ServerCallContext
@@ -229,7 +235,7 @@ class BrokerHandler(PushOperations):
             tags=tags,
             purpose=str(wish.get(PURPOSE, "")),
             via=call.via,
-            traceparent=tracing.parse(call.traceparent),
+            traceparent=call.traceparent,
             if_generation=call.if_generation,
             extensions=self._settle_extensions(actor, context, agent, message.task_id),
             limits=self._limits,
@@ -312,6 +318,15 @@ def _actor(context: ServerCallContext, operation: str) -> Actor:
     except MemroosError as error:
         raise to_protocol(error) from error
     return actor
+
+
+@contextmanager
+def _tracing(context: ServerCallContext) -> Iterator[spans.Sending]:
+    """Measure a message on its way; its task goes on with the context of this span."""
+    call: Call = context.state[CALL]
+    with spans.sending(call.traceparent) as sending:
+        call.traceparent = sending.traceparent
+        yield sending
 
 
 def _endpoint(actor: Actor, context: ServerCallContext) -> str:

@@ -12,7 +12,7 @@ from litestar.response import Stream
 
 from memroos import broker, events
 from memroos.settings import Settings
-from memroos.web import streams
+from memroos.web import spans, streams
 from memroos.web.long_poll import LongPoll
 from memroos.web.streams import Streams
 from memroos_contracts.broker import (
@@ -67,11 +67,14 @@ class TaskController(Controller):
         open_streams: NamedDependency[Streams],
         idempotency: NamedDependency[Idempotency | None],
         wait_s: FromQuery[int] = 0,
+        traceparent: Annotated[str, HeaderParameter(name="traceparent", description="W3C Trace Context.")] = "",
     ) -> TaskView:
         """Send a message to an agent, by name or by skill; wait for the end for up to `wait_s` seconds."""
-        send = _send(data)
-        task = await db.write(actor, once, idempotency, TaskView, broker.send_message, send)
-        task = await streams.settled(tasks, notifier, actor, task, timeout_s=min(wait_s, settings.wait_max_s))
+        with spans.sending(traceparent) as sending:
+            send = _send(data, sending.traceparent)
+            task = await db.write(actor, once, idempotency, TaskView, broker.send_message, send)
+            task = await streams.settled(tasks, notifier, actor, task, timeout_s=min(wait_s, settings.wait_max_s))
+            sending.became(task)
         open_streams.demand_admitted(actor)
         return task
 
@@ -189,7 +192,7 @@ class WorkController(Controller):
         return await db.write(actor, broker.ask_caller, TaskId(task), data)
 
 
-def _send(data: SendRequest) -> broker.Send:
+def _send(data: SendRequest, traceparent: str) -> broker.Send:
     if not data.parts:
         raise InvalidRequest("parts: at least one is needed.", fields={"parts": "at least one is needed"})
     message = Message(
@@ -208,6 +211,7 @@ def _send(data: SendRequest) -> broker.Send:
         tags=tuple(data.tags),
         purpose=data.purpose,
         label=data.label,
+        traceparent=traceparent,
     )
 
 
