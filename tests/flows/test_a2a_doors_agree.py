@@ -37,9 +37,18 @@ def clerk(kernel: Kernel) -> Agent:
 class World:
     """Who takes part in a story."""
 
-    def __init__(self, kernel: Kernel, clerk: Agent) -> None:
+    def __init__(self, kernel: Kernel, caller: Agent, clerk: Agent) -> None:
         self.kernel = kernel
+        self._caller = caller
         self._clerk = clerk
+
+    async def hold(self) -> Any:
+        """Have the caller send what waits for an operator."""
+        body = {"skill": "filing", "parts": [{"text": "secret"}], "label": {"sensitivity": "restricted"}}
+        return await asyncio.to_thread(self.kernel.done, "POST", "/api/tasks", body, key=self._caller.key)
+
+    async def approve(self, approval: str) -> None:
+        await asyncio.to_thread(self.kernel.done, "POST", f"/api/approvals/{approval}/approve", {})
 
     async def claim(self) -> Any:
         return await asyncio.to_thread(self._clerk.claim)
@@ -216,6 +225,19 @@ async def what_is_refused(door: Door, _: World) -> Any:
     ]
 
 
+async def authorization_within_a_task(door: Door, world: World) -> Any:
+    held = await world.hold()
+    seen = await door.get(held["id"])
+    approval = MessageToDict(seen.status.message.metadata)["memroos"]["approval"]
+    insisting = await door.send(message("please", skill="", task_id=seen.id), return_immediately=True)
+    items = door.subscribe(seen.id)
+    first = of_item(await anext(items))
+    await world.approve(approval)
+    await world.report(await world.claim(), "complete", parts=[{"text": "done"}])
+    rest = [of_item(item) async for item in items]
+    return approval == held["approval_id"], of_task(seen), of_task(insisting), first, rest
+
+
 async def the_same_message_twice(door: Door, _: World) -> Any:
     said = message("once")
     first, second = await door.send(said), await door.send(said)
@@ -255,6 +277,7 @@ STORIES = [
     subscribe_and_cancel,
     history_lengths,
     what_is_refused,
+    authorization_within_a_task,
     the_same_message_twice,
     push_configurations,
 ]
@@ -272,7 +295,7 @@ def tell(kernel: Kernel, key: str, story: Callable[[list[Door]], Awaitable[None]
 def test_every_door_tells_the_same_story(
     kernel: Kernel, caller: Agent, clerk: Agent, story: Callable[[Door, World], Awaitable[Any]]
 ) -> None:
-    world = World(kernel, clerk)
+    world = World(kernel, caller, clerk)
 
     async def everywhere(all_doors: list[Door]) -> None:
         told = {door.name: await story(door, world) for door in all_doors}
@@ -281,6 +304,18 @@ def test_every_door_tells_the_same_story(
         assert told == dict.fromkeys(told, reference)
 
     tell(kernel, caller.key, everywhere)
+
+
+def test_a_hold_is_shown_and_only_its_operator_lifts_it(kernel: Kernel, caller: Agent, clerk: Agent) -> None:
+    world = World(kernel, caller, clerk)
+
+    async def at_one(all_doors: list[Door]) -> None:
+        same, seen, insisting, first, rest = await authorization_within_a_task(all_doors[0], world)
+        assert same
+        assert seen["status"][0] == insisting["status"][0] == first[1]["status"][0] == "TASK_STATE_AUTH_REQUIRED"
+        assert [said[0] for _, said in rest] == ["TASK_STATE_SUBMITTED", "TASK_STATE_WORKING", "TASK_STATE_COMPLETED"]
+
+    tell(kernel, caller.key, at_one)
 
 
 def test_lists_are_the_same_at_every_door_that_has_them(kernel: Kernel) -> None:
