@@ -5,6 +5,7 @@ that cannot be a name, or offers no way to its agent that can be used from here.
 """
 
 import json
+import math
 import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -36,8 +37,12 @@ def parse(body: bytes) -> dict[str, Any]:
     if len(body) > LARGEST_CARD:
         raise CardRefused(f"The card is larger than {LARGEST_CARD // 1024} KiB.")
     try:
-        card = json.loads(body.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_no_number)
-    except UnicodeDecodeError as error:
+        card = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_number, parse_float=_number,
+            parse_int=_whole_number,
+        )  # fmt: skip
+        json.dumps(card, ensure_ascii=False).encode()
+    except UnicodeError as error:  # an escape may stand for half a character, which is no text either
         raise CardRefused("The card is not UTF-8.") from error
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, _Ambiguous) else "it is not JSON"
@@ -210,8 +215,16 @@ def _distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_number(_: str) -> Any:
-    raise _Ambiguous("it holds a number that JSON does not know")
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _Ambiguous("it holds a number that is none, or too large")
+    return number
+
+
+def _whole_number(text: str) -> int:
+    _number(text)
+    return int(text)
 
 
 def _depth(value: Any) -> int:

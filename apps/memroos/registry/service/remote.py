@@ -3,6 +3,7 @@
 The network is not here: whoever looks (`worker.remote`) brings a `rules.Look`, and one verb makes of it what it means.
 """
 
+import json
 import random
 from datetime import timedelta
 from typing import Any
@@ -220,11 +221,11 @@ def _take_card(tx: Tx, row: RemoteAgent, profile: Agent, card: rules.Card) -> st
             return ""
         if queries.count_cards_since(tx, row.agent_id, tx.now - DAY) >= rules.CARDS_PER_DAY:
             return f"The card changes too often: more than {rules.CARDS_PER_DAY} versions in a day."
-        before = msgspec.json.decode(current.body)
+        before = json.loads(current.body)  # read as it was before it was kept
         _keep(tx, row, card, card.verdict.state)
         _put_in_force(tx, row, card)
         _apply(tx, profile, card.reading)
-        said_before = str(before.get("version", "")) if isinstance(before, dict) else ""
+        said_before = str(before.get("version", ""))
         same = rules.shown(said_before) == rules.shown(card.reading.version) and current.digest != card.digest
         facts = {"card_version": row.card_version, "digest": card.digest, "same_version": same,
                  "signature": card.verdict.state.value}  # fmt: skip

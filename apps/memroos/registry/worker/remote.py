@@ -148,6 +148,9 @@ class RemoteAgents:
             return rules.Look(due.card_url, due.pinned_keys, error=error.detail)
         except TimeoutError:
             return rules.Look(due.card_url, due.pinned_keys, error="The card takes too long to come.")
+        except Exception:  # noqa: BLE001 - a card that our reading trips over must not be fetched again every second
+            _log.exception("card not read", agent=due.agent_id)
+            return rules.Look(due.card_url, due.pinned_keys, error="The card cannot be read.")
 
     async def _find(self, card_url: str, pinned_keys: tuple[str, ...], shown: dict[str, str]) -> rules.Look:
         try:

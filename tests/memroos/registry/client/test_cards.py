@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.card_server import card_of, old_card_of
 
 from memroos.registry import CardRefused
-from memroos.registry.client import cards
+from memroos.registry.client import canonical, cards
 from memroos.registry.rules import Interface, Reading
 from memroos_contracts.registry import AgentSkill
 from memroos_kit.outbound import Guard
@@ -88,11 +88,15 @@ def test_additional_interfaces_of_0_3_come_after_the_preferred_one() -> None:
         (b"[]", "not a JSON object"),
         (b"null", "not a JSON object"),
         (b"\xff\xfe", "not UTF-8"),
-        (b'{"name": NaN}', "number that JSON does not know"),
+        (b'{"name": NaN}', "number that is none"),
+        (b'{"name": 1e400}', "number that is none, or too large"),
+        (b'{"name": ' + b"9" * 400 + b"}", "too large"),
+        (b'{"name": "\\ud800"}', "not UTF-8"),
+        (b'{"\\udfff": 1}', "not UTF-8"),
         (b'{"name": "a", "name": "b"}', "there twice"),
         (b"[" * 100_000, "not JSON"),
         (b'{"a":' * 70 + b"1" + b"}" * 70, "nested deeper"),
-        (b'{"x":' + b"9" * 5000 + b"}", "not JSON"),
+        (b'{"x":' + b"9" * 5000 + b"}", "too large"),
         (b" " * (cards.LARGEST_CARD + 1), "larger than 256 KiB"),
         ({}, "no interface"),
         (card_of(URL, supportedInterfaces=[]), "names none"),
@@ -150,6 +154,20 @@ def test_no_field_whatever_it_holds_breaks_the_reading(field: str, odd: Any, old
     except CardRefused:
         return
     assert reading.interface.url == RPC
+
+
+@given(_JSON, st.booleans())
+def test_no_odd_value_deep_inside_breaks_the_reading_or_its_canonical_forms(odd: Any, older: bool) -> None:
+    extension = {"uri": "https://x.example", "params": {"x": odd}, "y": odd}
+    card = (old_card_of if older else card_of)(URL, capabilities={"extensions": [extension]}, z=odd)
+    try:
+        parsed = cards.parse(json.dumps(card).encode())
+        current = cards.as_current(parsed)
+        reading = cards.read(parsed, current, GUARD)
+    except CardRefused:
+        return
+    assert reading.interface.url == RPC
+    assert all(isinstance(form, bytes) for form in canonical.forms_of(parsed, current))
 
 
 @given(st.binary(max_size=200))

@@ -329,6 +329,19 @@ def test_a_change_for_another_version_is_refused(remotes: RemoteAgents, operator
     assert run(lambda: remotes.change(OPERATOR, made.agent.id, change, version=made.agent.version)).interval_s == 5
 
 
+def test_a_card_that_our_reading_trips_over_is_not_fetched_again_at_once(
+    operator: Operator, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = operator.add().agent.id
+    monkeypatch.setattr("memroos.registry.client.cards.parse", lambda _: 1 / 0)
+    operator.server.serve({})
+    clock.advance(seconds=100)
+    assert operator.poll() == [made]
+
+    assert operator.poll() == []
+    assert operator.look(made).last_error == "The card cannot be read."
+
+
 def test_slow_agents_delay_no_other_and_the_loop_ends_when_told(
     operator: Operator, remotes: RemoteAgents, clock: ManualClock, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
