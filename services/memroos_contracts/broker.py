@@ -140,6 +140,8 @@ class TaskView(msgspec.Struct, frozen=True):
     """The W3C trace context under which it was sent."""
     via: tuple[str, ...] = ()
     """The brokers it came through before this one, oldest first (RFC 9110, 7.6.3)."""
+    metadata: dict[str, Any] | None = None
+    """What its agent says of the task as a whole (A2A 1.0, Task.metadata)."""
 
 
 class TaskDetail(msgspec.Struct, frozen=True):

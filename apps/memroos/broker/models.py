@@ -50,6 +50,7 @@ class Task(Base):
     message_only: Mapped[int] = mapped_column(Integer)  # 1: the agent answered with a message instead of a task
     traceparent: Mapped[str] = mapped_column(String(64))
     via: Mapped[str] = mapped_column(Text)  # brokers it came through, a JSON list
+    agent_metadata: Mapped[str | None] = mapped_column(Text)  # what its agent says of the task as a whole, JSON
 
 
 class TaskEvent(Base):

@@ -124,7 +124,7 @@ class Tasks:
 
     def as_accepted(self, actor: Actor, task: TaskView) -> TaskView:
         """Return a task as it was when its agent had taken it."""
-        log = self.events(actor, task.id, after=0, most=task.accepted_generation)
+        log = self.events(actor, task.id, after=0, most=queries.ALL_EVENTS)
         return queries.as_of(task, log, task.accepted_generation)
 
     def last_status(self, actor: Actor, task: TaskView) -> TaskEvent:

@@ -70,6 +70,7 @@ def snapshot_from(task: a2a_pb2.Task) -> rules.Snapshot:
         message=_said(task.status),
         history=tuple(message_from(message) for message in task.history),
         artifacts=tuple(_artifact(artifact) for artifact in task.artifacts),
+        metadata=_dict(task.metadata),
     )
 
 

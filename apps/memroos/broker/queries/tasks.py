@@ -23,6 +23,7 @@ _COLUMNS = (
     Task.id, Task.workspace_id, Task.context_id, Task.owner, Task.agent_id, Task.agent, Task.state, Task.generation,
     Task.skill, Task.purpose, Task.route_reason, Task.label, Task.approval_id, Task.created_at, Task.status_at,
     Task.deadline_at, Task.status_message, Task.accepted_generation, Task.message_only, Task.traceparent, Task.via,
+    Task.agent_metadata,
 )  # fmt: skip
 
 _ROWS: Any = select(*_COLUMNS)  # a list of columns this long has no useful type
@@ -68,6 +69,7 @@ _OPEN_OF_OWNER = Hot(
 _decode_event = msgspec.json.Decoder(words.TaskEvent).decode
 _decode_label = msgspec.json.Decoder(Label).decode
 _decode_via = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_message = msgspec.json.Decoder(words.Message).decode
 
 ALL_EVENTS = 1_000_000
@@ -173,6 +175,7 @@ def view(row: Any) -> TaskView:
         message_only=bool(row[18]),
         traceparent=row[19],
         via=_decode_via(row[20]) if row[20] != "[]" else (),
+        metadata=None if row[21] is None else _decode_metadata(row[21]),
     )
 
 
@@ -230,9 +233,15 @@ def detail_of(
 def as_of(task: TaskView, log: Sequence[words.TaskEvent], generation: int) -> TaskView:
     """Return a task as it was when its log reached a generation."""
     status = next(e for e in reversed(log) if e.generation <= generation and e.kind is EventKind.STATUS)
+    later = {name for e in log if e.generation > generation and e.kind is EventKind.STATUS for name in e.metadata or ()}
     assert status.state is not None
     return msgspec.structs.replace(
-        task, generation=generation, state=status.state, status_at=status.at, status_message=status.message
+        task,
+        generation=generation,
+        state=status.state,
+        status_at=status.at,
+        status_message=status.message,
+        metadata={name: value for name, value in (task.metadata or {}).items() if name not in later} or None,
     )
 
 

@@ -25,6 +25,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     message: Message | None = None
     history: tuple[Message, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+    metadata: dict[str, object] | None = None
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -208,7 +209,7 @@ def find_item_fault(item: Item, remote_id: str) -> str:
     if isinstance(item, Status):
         return _message_fault(item.message) or _metadata_fault(item.metadata)
     faults = (*map(_message_fault, (*item.history, item.message)), *map(_artifact_fault, item.artifacts))
-    return next(filter(None, faults), "")
+    return next(filter(None, faults), "") or _metadata_fault(item.metadata)
 
 
 def _message_fault(message: Message | None) -> str:

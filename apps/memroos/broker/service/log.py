@@ -35,6 +35,7 @@ _ACCEPT = Hot(
     .where(Task.id == bindparam("task"))
     .values(accepted_generation=bindparam("generation"), message_only=bindparam("message_only"))
 )
+_DESCRIBE = Hot(update(Task).where(Task.id == bindparam("task")).values(agent_metadata=bindparam("metadata")))
 _UPDATE_GENERATION = Hot(update(Task).where(Task.id == bindparam("task")).values(generation=bindparam("generation")))
 _count_up = upsert(TaskCount).values(
     workspace_id=bindparam("workspace"),
@@ -146,6 +147,7 @@ def create(tx: Tx, task: TaskView, entries: list[Entry]) -> TaskView:
         message_only=int(task.message_only),
         traceparent=task.traceparent,
         via=_encode(task.via).decode(),
+        agent_metadata=None,
     )
     tx.execute(_COUNT_UP, **_counted(task, task.state))
     _load(tx, task, opened=int(rules.is_open(task.state)), started=int(rules.is_in_flight(task.state)))
@@ -172,6 +174,17 @@ def accept(tx: Tx, task: TaskView, *, message_only: bool = False) -> TaskView:
     """The agent has taken the task, as far as its log reaches now."""
     tx.execute(_ACCEPT, task=task.id, generation=task.generation, message_only=int(message_only))
     task = msgspec.structs.replace(task, accepted_generation=task.generation, message_only=message_only)
+    tails.announce(tx, task, [], 0)
+    return task
+
+
+def describe(tx: Tx, task: TaskView, metadata: dict[str, Any]) -> TaskView:
+    """The agent says something of the task as a whole, beside what it has said before."""
+    known = {**(task.metadata or {}), **metadata}
+    if known == (task.metadata or {}):
+        return task
+    tx.execute(_DESCRIBE, task=task.id, metadata=_encode(known).decode())
+    task = msgspec.structs.replace(task, metadata=known)
     tails.announce(tx, task, [], 0)
     return task
 

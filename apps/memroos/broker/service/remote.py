@@ -37,6 +37,10 @@ _POSTPONE = Hot(
 )
 
 
+class IdTaken(Exception):
+    """The agent calls a task by the name of another one."""
+
+
 class Taken(msgspec.Struct, frozen=True):
     """How an agent took a message: what it calls the task, and how much of what it said came with that."""
 
@@ -45,12 +49,17 @@ class Taken(msgspec.Struct, frozen=True):
     delivery_id: DeliveryId | None = None
     changes: int = 0
     """How many of the changes belong to the agent's first answer."""
+    metadata: dict[str, object] | None = None
+    """Of the task as a whole."""
 
 
 def mirror(tx: Tx, task_id: TaskId, changes: list[rules.Change], *, taken: Taken | None = None) -> TaskView:
     """Write down what a remote agent said, all of it or nothing.
 
     What comes after the task ended here is dropped: the end counts, and the agent is told to stop.
+
+    Raises:
+        IdTaken: what the agent calls the task is another task's name already.
     """
     task = queries.get_task(tx, task_id)
     tx.authorize(Action.TASK_WORK, queries.asset(task), purpose=task.purpose)
@@ -60,6 +69,7 @@ def mirror(tx: Tx, task_id: TaskId, changes: list[rules.Change], *, taken: Taken
     if not is_open:
         audit.record(tx, "task.report_dropped", queries.asset(task), state=task.state)
         return task
+    task = log.describe(tx, task, _metadata_of(changes, taken))
     entries = [_entry(task, change) for change in changes]
     if taken is not None and not task.accepted_generation:
         first, entries = entries[: taken.changes], entries[taken.changes :]
@@ -147,6 +157,8 @@ def drop_remote(tx: Tx, delivery_id: DeliveryId) -> None:
 
 
 def _name(tx: Tx, task: TaskView, taken: Taken, *, state: str) -> None:
+    if queries.find_named(tx, task.agent_id, taken.remote_id) not in {None, task.id}:
+        raise IdTaken(taken.remote_id)
     now = to_micros(tx.now)
     tx.execute(
         _NAME,
@@ -161,6 +173,16 @@ def _name(tx: Tx, task: TaskView, taken: Taken, *, state: str) -> None:
     )
     if taken.delivery_id is not None:
         delivery.finish(tx, taken.delivery_id)
+
+
+def _metadata_of(changes: list[rules.Change], taken: Taken | None) -> dict[str, object]:
+    """Return what an agent says of the task as a whole: in the task itself, and with each new state."""
+    found: dict[str, object] = dict(taken.metadata or {}) if taken is not None else {}
+    for change in changes:
+        if isinstance(change, rules.Status):
+            found |= change.metadata or {}
+    found.pop("memroos", None)  # another broker's words about its own task
+    return found
 
 
 def _entry(task: TaskView, change: rules.Change) -> log.Entry:

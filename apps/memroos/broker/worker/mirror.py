@@ -138,11 +138,9 @@ class Mirror:
             return
         self.taken = True
         remote_id = item.id if isinstance(item, rules.Snapshot) else item.task_id
-        known = self._office.db.read_inline(self._actor, queries.find_named, self._task.agent_id, remote_id)
-        if known is not None and known != self._task.id:
-            raise client.InvalidAnswer("the id of another task")
         if self._delivery_id is not None or remote_id != self._remote_id:
-            self._taking = service.Taken(remote_id, item.context_id, self._delivery_id, len(changes))
+            metadata = item.metadata if isinstance(item, rules.Snapshot) else None
+            self._taking = service.Taken(remote_id, item.context_id, self._delivery_id, len(changes), metadata)
         self._remote_id = remote_id
 
     def _bound(self, changes: list[rules.Change]) -> None:
@@ -173,7 +171,10 @@ class Mirror:
             batch, taken = self._waiting[:], self._taking
             self._waiting.clear()
             self._taking = None
-            task = await self._office.db.write(self._actor, service.mirror, self._task.id, batch, taken=taken)
+            try:
+                task = await self._office.db.write(self._actor, service.mirror, self._task.id, batch, taken=taken)
+            except service.IdTaken as error:
+                raise client.InvalidAnswer("the id of another task") from error
             if not rules.is_open(task.state) and not self.over:
                 self.over = True
                 raise TaskOver

@@ -14,7 +14,7 @@ down_revision = "2026_11_21_first_tables"
 branch_labels = None
 depends_on = None
 
-TASK_COLUMNS = ("accepted_generation", "message_only", "traceparent", "via")
+TASK_COLUMNS = ("accepted_generation", "message_only", "traceparent", "via", "agent_metadata")
 
 
 def upgrade() -> None:
@@ -23,6 +23,7 @@ def upgrade() -> None:
     op.add_column("task", sa.Column("message_only", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("task", sa.Column("traceparent", sa.String(length=64), nullable=False, server_default=""))
     op.add_column("task", sa.Column("via", sa.Text(), nullable=False, server_default="[]"))
+    op.add_column("task", sa.Column("agent_metadata", sa.Text(), nullable=True))
     op.add_column(
         "agent",
         sa.Column(

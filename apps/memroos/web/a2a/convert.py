@@ -108,7 +108,10 @@ def task_to(detail: TaskDetail) -> a2a_pb2.Task:
         artifacts=[_artifact_to(artifact) for artifact in detail.artifacts or ()],
         history=[message_to(message) for message in detail.history or ()],
         metadata=_struct(
-            {"memroos": {"agent": task.agent, "route": task.route_reason, "generation": task.generation}}
+            {
+                **(task.metadata or {}),
+                "memroos": {"agent": task.agent, "route": task.route_reason, "generation": task.generation},
+            }
         ),
     )
 
