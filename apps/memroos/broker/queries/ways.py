@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, func, select, text
+from sqlalchemy.orm import aliased
 
 from memroos import bus
 from memroos.broker.models import Delivery, RemoteTask, Task
-from memroos_contracts.identity import AgentId, ContextId, DeliveryId, TaskId, WorkspaceId
+from memroos_contracts.identity import AgentId, DeliveryId, TaskId, WorkspaceId
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Read
 
@@ -60,8 +61,24 @@ def list_overdue(tx: Read, *, most: int) -> list[tuple[WorkspaceId, TaskId]]:
 
 # -- tasks that remote agents work on --------------------------------------------------------------------------------
 
+_earlier, _its_end = aliased(Task), aliased(RemoteTask)
+_known_context = (
+    select(_its_end.remote_context_id)
+    .join(_earlier, _earlier.id == _its_end.task_id)
+    .where(
+        _earlier.workspace_id == Task.workspace_id,
+        _earlier.context_id == Task.context_id,
+        _its_end.agent_id == Task.agent_id,
+        _its_end.remote_context_id != "",
+    )
+    .order_by(_earlier.status_at.desc())
+    .limit(1)
+    .correlate(Task)
+    .scalar_subquery()
+)
 _OUTGOING: Any = select(
-    Delivery.id, Task.workspace_id, Delivery.task_id, Task.agent_id, Delivery.generation
+    Delivery.id, Task.workspace_id, Delivery.task_id, Task.agent_id, Delivery.generation,
+    func.coalesce(_known_context, ""),
 ).join(Task, Task.id == Delivery.task_id)  # fmt: skip
 _OUTGOING_ALL = Hot(
     _OUTGOING.where(Delivery.channel == "a2a", Delivery.state == "waiting", Delivery.id > bindparam("after"))
@@ -88,18 +105,6 @@ _NAMED = Hot(
         RemoteTask.agent_id == bindparam("agent"), RemoteTask.remote_id == bindparam("remote")
     )
 )
-_CONTEXT = Hot(
-    select(RemoteTask.remote_context_id)
-    .join(Task, Task.id == RemoteTask.task_id)
-    .where(
-        Task.workspace_id == bindparam("workspace"),
-        Task.context_id == bindparam("context"),
-        RemoteTask.agent_id == bindparam("agent"),
-        RemoteTask.remote_context_id != "",
-    )
-    .order_by(Task.status_at.desc())
-    .limit(1)
-)
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -111,6 +116,8 @@ class Outgoing(msgspec.Struct, frozen=True):
     agent_id: AgentId
     generation: int
     """Of the message it carries."""
+    remote_context_id: str
+    """What the agent calls the task's context; empty where it has not been there yet."""
 
 
 class RemoteEnd(msgspec.Struct, frozen=True):
@@ -137,7 +144,7 @@ def list_outgoing_of(tx: Read, task_id: TaskId) -> list[Outgoing]:
 
 
 def _outgoing(rows: list[Any]) -> list[Outgoing]:
-    return [Outgoing(DeliveryId(r[0]), WorkspaceId(r[1]), TaskId(r[2]), AgentId(r[3]), r[4]) for r in rows]
+    return [Outgoing(DeliveryId(r[0]), WorkspaceId(r[1]), TaskId(r[2]), AgentId(r[3]), r[4], r[5]) for r in rows]
 
 
 def list_remote_ends(tx: Read, *, after: str = "", most: int) -> list[RemoteEnd]:
@@ -159,9 +166,3 @@ def find_named(tx: Read, agent_id: AgentId, remote_id: str) -> TaskId | None:
     """Return the task that an agent calls by this id, or None; for the kernel."""
     row = tx.execute(_NAMED, agent=agent_id, remote=remote_id).fetchone()
     return None if row is None else TaskId(row[0])
-
-
-def find_remote_context(tx: Read, agent_id: AgentId, context_id: ContextId) -> str:
-    """Return what an agent calls a context, empty where it has not been there yet."""
-    row = tx.execute(_CONTEXT, workspace=tx.actor.workspace, context=context_id, agent=agent_id).fetchone()
-    return "" if row is None else str(row[0])

@@ -12,6 +12,7 @@ from memroos.broker.service.calls import (
     send_message,
 )
 from memroos.broker.service.remote import (
+    IdTaken,
     Taken,
     answer,
     close_remote,
@@ -38,6 +39,7 @@ from memroos.broker.service.work import (
 
 __all__ = [
     "Limits",
+    "IdTaken",
     "Send",
     "Taken",
     "add_artifact",

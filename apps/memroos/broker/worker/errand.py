@@ -18,7 +18,7 @@ from memroos.broker.worker.mirror import Mirror, TaskOver
 from memroos.broker.worker.waiting import wait_any
 from memroos_contracts.broker import Message, TaskState, TaskView
 from memroos_contracts.errors import ErrorKind, MemroosError
-from memroos_contracts.identity import ContextId, DeliveryId, TaskId, WorkspaceId, service_actor
+from memroos_contracts.identity import DeliveryId, TaskId, WorkspaceId, service_actor
 
 _log = structlog.get_logger(__name__)
 
@@ -60,6 +60,8 @@ class Errand:
         free: Callable[[], None],
     ) -> None:
         self.task_id = task_id
+        self.fresh = False
+        """Whether nothing of it has been sent yet, nor can have been."""
         self.streaming = False
         self.granted: set[DeliveryId] = set()
         """What was let out so far; what is still there at the end was not sent."""
@@ -78,6 +80,7 @@ class Errand:
         self._born = asyncio.get_running_loop().time()
         self._can_subscribe = True
         self._settled = False
+        self._ended_there = False
 
     def grant(self, item: Outgoing, *, doubt: bool = False) -> None:
         """Let a message go out."""
@@ -101,9 +104,13 @@ class Errand:
     async def _step(self) -> bool:
         """Do the next thing; returns whether there may be another."""
         self._wake.clear()
-        end = self._office.db.read_inline(self._actor, queries.find_remote_end, self.task_id)
         task = self._office.tasks.get(self._actor, self.task_id)
-        if not rules.is_open(task.state):
+        is_open = rules.is_open(task.state)
+        if not is_open and self._ended_there:
+            return False
+        fresh, self.fresh = self.fresh and is_open, False
+        end = None if fresh else self._office.db.read_inline(self._actor, queries.find_remote_end, self.task_id)
+        if not is_open:
             if end is not None and end.state == "canceling":
                 return await self._cancel(task, end)
             return False
@@ -193,15 +200,12 @@ class Errand:
         """Return a message as the agent gets it: with its own ids where it has any."""
         event = self._office.tasks.events(self._actor, task.id, after=item.generation - 1, most=1)[0]
         assert event.message is not None
-        read = self._office.db.read_inline
         context = end.remote_context_id if end is not None else ""
-        if not context:
-            context = read(self._actor, queries.find_remote_context, task.agent_id, ContextId(task.context_id))
         references = [self._reference(task, one) for one in event.message.reference_task_ids]
         return msgspec.structs.replace(
             event.message,
             task_id=end.remote_id if end is not None else "",
-            context_id=context or task.context_id,
+            context_id=context or item.remote_context_id or task.context_id,
             reference_task_ids=references,
         )
 
@@ -322,6 +326,7 @@ class Errand:
         finally:
             self.streaming, self._scope = False, None
             await mirror.flush()
+            self._ended_there = mirror.state is not None and rules.is_final(mirror.state)
 
     async def _read(self, items: AsyncGenerator[rules.Item], mirror: Mirror, scope: asyncio.Timeout) -> None:
         async for item in items:

@@ -165,7 +165,9 @@ class RemoteDeliveries:
             line.running.add(item.task_id)
             errand = self._errands.get(item.task_id)
             if errand is None:
+                fresh = item.generation == 1 and item.id not in line.doubtful
                 errand = self._begin(group, line, item.task_id, item.workspace_id, doubt=False)
+                errand.fresh = fresh
             if errand.streaming:  # a task that waits for authorization gave its place away and kept its stream
                 self._spawn(group, self._beside(errand, item))
             else:
@@ -173,7 +175,13 @@ class RemoteDeliveries:
             line.doubtful.discard(item.id)
 
     def _begin(
-        self, group: asyncio.TaskGroup, line: Line, task_id: TaskId, workspace: WorkspaceId, *, doubt: bool
+        self,
+        group: asyncio.TaskGroup,
+        line: Line,
+        task_id: TaskId,
+        workspace: WorkspaceId,
+        *,
+        doubt: bool,
     ) -> Errand:
         errand = Errand(self._office, line, workspace, task_id, doubt=doubt, free=self._wake.set)
         self._errands[task_id] = errand
