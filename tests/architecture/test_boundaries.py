@@ -36,6 +36,7 @@ LIBRARIES = {
         "litestar",
         "msgspec",
         "opentelemetry",
+        "pydantic",  # what the A2A SDK's types of 0.3 raise
         "sqlalchemy",
         "starlette",
         "structlog",
