@@ -62,45 +62,52 @@ class Receiver:
             time.sleep(0.01)
 
 
+class Hook(BaseHTTPRequestHandler):
+    """Serves the requests of one receiver."""
+
+    receiver: Receiver
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("content-length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:  # the sender died meanwhile
+            self.close_connection = True
+            return
+        got = Got(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+        self.receiver.got.append(got)
+        reply = self.receiver.answers(got)
+        time.sleep(reply.after_s)
+        if reply.garbage:
+            self.wfile.write(reply.garbage)
+            self.close_connection = True
+            return
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    def do_GET(self) -> None:
+        self.do_POST()
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except OSError:  # the sender has gone away
+            self.close_connection = True
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def receiving(answers: Callable[[Got], Reply] = lambda _: Reply()) -> Iterator[Receiver]:
     """Run a receiver while the block runs."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     receiver = Receiver(server.server_port, answers)
-
-    class Hook(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            got = Got(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
-            receiver.got.append(got)
-            reply = receiver.answers(got)
-            time.sleep(reply.after_s)
-            if reply.garbage:
-                self.wfile.write(reply.garbage)
-                self.close_connection = True
-                return
-            self.send_response(reply.status)
-            for name, value in reply.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(reply.body)))
-            self.end_headers()
-            self.wfile.write(reply.body)
-
-        def do_GET(self) -> None:
-            self.do_POST()
-
-        def handle(self) -> None:
-            try:
-                super().handle()
-            except OSError:  # the sender has gone away
-                self.close_connection = True
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server.RequestHandlerClass = Hook
+    server.RequestHandlerClass = type("OneHook", (Hook,), {"receiver": receiver})
     server.daemon_threads = True
     server.block_on_close = False
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
