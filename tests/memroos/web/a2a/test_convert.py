@@ -156,7 +156,7 @@ def test_a_task_has_as_much_content_as_its_detail(history: Any, artifacts: Any) 
     assert [m.message_id for m in task.history] == (history or [])
     assert [a.artifact_id for a in task.artifacts] == (artifacts or [])
     assert task.status.message.parts[0].text == "on it"
-    assert MessageToDict(task.metadata) == {"memroos": {"agent": "worker", "route": "because"}}
+    assert MessageToDict(task.metadata) == {"memroos": {"agent": "worker", "route": "because", "generation": 3}}
 
 
 @pytest.mark.parametrize(
