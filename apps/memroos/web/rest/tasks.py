@@ -1,5 +1,6 @@
 """Tasks over REST: for callers, and for agents that work at their inbox."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated
@@ -40,6 +41,7 @@ from memroos_kit.ids import new_id
 PAGE_MAX = 100
 GENERATION_MAX = 2**62
 
+_ETAG = re.compile(r'"([0-9]{1,18})"')
 _KEEP_ALIVE = b": keep-alive\n\n"
 
 Db = NamedDependency[Database]
@@ -47,6 +49,9 @@ Caller = NamedDependency[Actor]
 Notifier = NamedDependency[events.Notifier]
 Tasks = NamedDependency[broker.Tasks]
 After = Annotated[int, QueryParameter(ge=0, le=GENERATION_MAX)]
+AfterGeneration = Annotated[int | None, QueryParameter(ge=0, le=GENERATION_MAX)]
+IfMatch = Annotated[str, HeaderParameter(name="If-Match", description="The `ETag` you saw: only if it still is.")]
+Via = Annotated[str, HeaderParameter(name="Via", description="The brokers it came through (RFC 9110, 7.6.3).")]
 
 
 class TaskController(Controller):
@@ -66,12 +71,15 @@ class TaskController(Controller):
         settings: NamedDependency[Settings],
         open_streams: NamedDependency[Streams],
         idempotency: NamedDependency[Idempotency | None],
+        limits: NamedDependency[broker.Limits],
         wait_s: FromQuery[int] = 0,
+        if_match: IfMatch = "*",
+        via: Via = "",
         traceparent: Annotated[str, HeaderParameter(name="traceparent", description="W3C Trace Context.")] = "",
     ) -> TaskView:
         """Send a message to an agent, by name or by skill; wait for the end for up to `wait_s` seconds."""
         with spans.sending(traceparent) as sending:
-            send = _send(data, sending.traceparent)
+            send = _send(data, Way(_generation(if_match), via, sending.traceparent, limits))
             task = await db.write(actor, once, idempotency, TaskView, broker.send_message, send)
             task = await streams.settled(tasks, notifier, actor, task, timeout_s=min(wait_s, settings.wait_max_s))
             sending.became(task)
@@ -100,9 +108,29 @@ class TaskController(Controller):
         return await db.read(actor, broker.list_tasks, wanted, limit=limit, cursor=cursor)
 
     @get("/{task:str}", operation_id="getTask")
-    async def get_task(self, task: FromPath[str], db: Db, actor: Caller) -> TaskView:
-        """Say where a task stands, without its content."""
-        return db.read_inline(actor, broker.see_task, TaskId(task))
+    async def get_task(
+        self,
+        task: FromPath[str],
+        db: Db,
+        tasks: Tasks,
+        actor: Caller,
+        notifier: Notifier,
+        settings: NamedDependency[Settings],
+        open_streams: NamedDependency[Streams],
+        after_generation: AfterGeneration = None,
+        wait_s: FromQuery[int] = 0,
+    ) -> Response[TaskView]:
+        """Say where a task stands, without its content; `ETag` is its generation.
+
+        With `after_generation` and `wait_s` it waits so long for another generation than that one.
+        """
+        view = db.read_inline(actor, broker.see_task, TaskId(task))
+        if view.generation == after_generation and wait_s > 0:
+            timeout_s = min(wait_s, settings.wait_max_s)
+            await streams.changed(tasks, notifier, actor, view.id, generation=view.generation, timeout_s=timeout_s)
+            open_streams.demand_admitted(actor)
+            view = db.read_inline(actor, broker.see_task, view.id)
+        return Response(view, headers={"ETag": f'"{view.generation}"'})
 
     @get("/{task:str}/content", operation_id="getTaskContent")
     async def get_task_content(
@@ -132,9 +160,12 @@ class TaskController(Controller):
         return Stream(_rest(opening, frames), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     @post("/{task:str}/cancel", operation_id="cancelTask", status_code=200)
-    async def cancel_task(self, task: FromPath[str], data: JSONBody[CancelRequest], db: Db, actor: Caller) -> TaskView:
+    async def cancel_task(
+        self, task: FromPath[str], data: JSONBody[CancelRequest], db: Db, actor: Caller, if_match: IfMatch = "*"
+    ) -> TaskView:
         """End a task before its time."""
-        return await db.write(actor, broker.cancel_task, TaskId(task), reason=data.reason)
+        expected = _generation(if_match)
+        return await db.write(actor, broker.cancel_task, TaskId(task), reason=data.reason, if_generation=expected)
 
 
 class WorkController(Controller):
@@ -192,7 +223,26 @@ class WorkController(Controller):
         return await db.write(actor, broker.ask_caller, TaskId(task), data)
 
 
-def _send(data: SendRequest, traceparent: str) -> broker.Send:
+class Way(msgspec.Struct, frozen=True):
+    """What a request says beside its body of how a message came, and what is taken."""
+
+    if_generation: int | None
+    via: str
+    traceparent: str
+    limits: broker.Limits
+
+
+def _generation(if_match: str) -> int | None:
+    """Return the generation that `If-Match` demands, None for any (RFC 9110, 13.1.1)."""
+    if if_match.strip() == "*":
+        return None
+    match = _ETAG.fullmatch(if_match.strip())
+    if match is None:
+        raise InvalidRequest('If-Match: a task\'s ETag such as "3", or *.', fields={"If-Match": 'such as "3", or *'})
+    return int(match[1])
+
+
+def _send(data: SendRequest, way: Way) -> broker.Send:
     if not data.parts:
         raise InvalidRequest("parts: at least one is needed.", fields={"parts": "at least one is needed"})
     message = Message(
@@ -211,7 +261,10 @@ def _send(data: SendRequest, traceparent: str) -> broker.Send:
         tags=tuple(data.tags),
         purpose=data.purpose,
         label=data.label,
-        traceparent=traceparent,
+        via=tuple(hop for hop in map(str.strip, way.via.split(",")) if hop),
+        traceparent=way.traceparent,
+        if_generation=way.if_generation,
+        limits=way.limits,
     )
 
 
