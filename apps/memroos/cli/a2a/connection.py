@@ -199,10 +199,6 @@ def choose_interface(card: a2a_pb2.AgentCard, where: Where) -> a2a_pb2.AgentInte
         if (not where.binding or one.protocol_binding == BINDINGS[where.binding])
         and _minor(one.protocol_version) in ([where.version] if where.version else ["1.0", "0.3"])
     ]
-    if not fitting and where.binding and where.version:  # said in full, it is tried: not every card lists everything
-        fitting = [one for one in offered if one.protocol_binding == BINDINGS[where.binding]][:1]
-        for one in fitting:
-            one.protocol_version = where.version
     fitting.sort(key=lambda one: _minor(one.protocol_version) != "1.0")
     if not fitting:
         shown = ", ".join(f"{one.protocol_binding} {one.protocol_version}" for one in card.supported_interfaces)
