@@ -36,9 +36,9 @@ class Webhooks:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, guard: Guard, sign: Sign, clock: Clock) -> "AsyncIterator[Webhooks]":
-        """Open connections as needed while the block runs."""
-        async with guard.client() as http:
+    async def opened(cls, guard: Guard, sign: Sign, clock: Clock, *, most: int) -> "AsyncIterator[Webhooks]":
+        """Open connections as needed while the block runs, so many at a time."""
+        async with guard.client(connections=most) as http:
             yield cls(http, sign, clock)
 
     async def post(self, url: str, notification: str, body: bytes, headers: Mapping[str, str]) -> Answer:

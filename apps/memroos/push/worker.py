@@ -89,7 +89,7 @@ class PushDeliveries:
 
     async def run(self, stop: Stopping) -> None:
         """Deliver until told to stop; what is on its way then is sent again after the next start."""
-        opened = Webhooks.opened(self._terms.guard, self._sign, self._db.clock)
+        opened = Webhooks.opened(self._terms.guard, self._sign, self._db.clock, most=AT_ONCE)
         async with opened as self._webhooks, asyncio.TaskGroup() as group:
             self._group = group
             self._notifier.tap(self._heard)
