@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import report
-from tests.bench.benches import governed_action, inbox, list_tasks, send_message, shares, streams
+from tests.bench.benches import broker, governed_action, inbox, list_tasks, send_message, shares, streams, subscriptions
 from tests.bench.benches.plan import Plan
 from tests.bench.load import ROOT
 
@@ -18,6 +18,8 @@ BENCHES: dict[str, Callable[[Plan], report.Result]] = {
     "shares": shares.bench,
     "inbox": inbox.bench,
     "streams": streams.bench,
+    "broker": broker.bench,
+    "subscriptions": subscriptions.bench,
 }
 
 

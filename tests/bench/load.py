@@ -24,6 +24,8 @@ NUMBER = "@NUMBER@"
 MOST_SAMPLES = 3
 LATE_S = 60.0
 
+CHUNKED = -2
+_LAST_CHUNK = b"0\r\n\r\n"
 _PLACE = NUMBER.encode()
 
 
@@ -173,6 +175,10 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received = self._received + data if self._received else data
+        if self._expected == CHUNKED:
+            if not self._received.endswith(_LAST_CHUNK):
+                return
+            self._expected = len(self._received)
         if self._expected < 0 and not self._read_head():
             return
         if len(self._received) < self._expected:
@@ -187,6 +193,10 @@ class _Connection(asyncio.Protocol):
             return False
         self._status = int(head[9:12])
         _, found, length = head.lower().partition(b"\r\ncontent-length:")
+        if not found and b"\r\ntransfer-encoding: chunked" in head.lower():
+            self._received = rest
+            self._expected = len(rest) if rest.endswith(_LAST_CHUNK) else CHUNKED
+            return self._expected >= 0
         if not found:
             self._run.wrong("an answer without a length")
             assert self._transport is not None

@@ -11,7 +11,7 @@ from a2a.helpers.proto_helpers import new_task_from_user_message
 from a2a.server.agent_execution import AgentExecutor, RequestContext
 from a2a.server.events import EventQueue
 from a2a.server.request_handlers import DefaultRequestHandler
-from a2a.server.routes import create_jsonrpc_routes
+from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes
 from a2a.server.tasks import InMemoryTaskStore, TaskUpdater
 from a2a.types import a2a_pb2
 from starlette.applications import Starlette
@@ -43,8 +43,9 @@ def main() -> None:
     parser.add_argument("--durable", action="store_true", help="WAL and synchronous=FULL, as the kernel has it")
     chosen = parser.parse_args()
     store: Any = database_store(chosen.database, durable=chosen.durable) if chosen.database else InMemoryTaskStore()
-    handler = DefaultRequestHandler(agent_executor=Echo(), task_store=store, agent_card=card(chosen.port))
-    app = Starlette(routes=[*create_jsonrpc_routes(handler, "/")])
+    own = card(chosen.port)
+    handler = DefaultRequestHandler(agent_executor=Echo(), task_store=store, agent_card=own)
+    app = Starlette(routes=[*create_agent_card_routes(own), *create_jsonrpc_routes(handler, "/")])
     uvicorn.run(app, host="127.0.0.1", port=chosen.port, log_level="error", access_log=False)
 
 
