@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
+import grpc
 import pytest
 from a2a.types import a2a_pb2 as pb
 from google.protobuf.json_format import MessageToDict
-from tests.flows.a2a_doors import Door, Refused, doors
+from tests.flows.a2a_doors import doors
+from tests.flows.a2a_grpc_door import details_of
+from tests.flows.a2a_words import Door, Refused
 from tests.flows.kernel import Agent, Kernel
 
 from memroos_kit.ids import new_id
@@ -379,3 +382,24 @@ def test_what_belongs_to_others_is_unknown_at_every_door(kernel: Kernel, caller:
 
     tell(kernel, caller.key, make)
     tell(kernel, stranger, try_all)
+
+
+def test_a_condition_on_the_generation_holds_at_every_door_of_1_0(kernel: Kernel, caller: Agent, clerk: Agent) -> None:
+    task = kernel.done("POST", "/api/tasks", {"agent": clerk.name, "parts": [{"text": "x"}]}, key=caller.key)
+    said, at = {"id": task["id"]}, {"A2A-Version": "1.0", "If-Match": '"7"'}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "CancelTask", "params": said}
+
+    over_rpc = kernel.call("POST", "/a2a", body, key=caller.key, headers=at).json()["error"]
+    over_rest = kernel.call("POST", f"/a2a/tasks/{task['id']}:cancel", key=caller.key, headers=at)
+    with grpc.insecure_channel(kernel.grpc_address) as channel:
+        cancel: Any = channel.unary_unary("/lf.a2a.v1.A2AService/CancelTask")
+        metadata = (("authorization", f"Bearer {caller.key}"), ("a2a-version", "1.0"), ("if-match", '"7"'))
+        with pytest.raises(grpc.RpcError) as refused:
+            cancel(pb.CancelTaskRequest(id=task["id"]).SerializeToString(), metadata=metadata)
+
+    assert (over_rpc["code"], over_rpc["data"][0]["reason"]) == (-32010, "TASK_GENERATION_MISMATCH")
+    assert (over_rest.status_code, over_rest.json()["error"]["status"]) == (409, "ABORTED")
+    over_grpc: Any = refused.value
+    assert (over_grpc.code(), details_of(over_grpc)[0].reason) == (grpc.StatusCode.ABORTED, "TASK_GENERATION_MISMATCH")
+    rest = {"A2A-Version": "1.0", "If-Match": f'"{task["generation"]}"'}
+    assert kernel.call("POST", f"/a2a/tasks/{task['id']}:cancel", key=caller.key, headers=rest).status_code == 200

@@ -12,7 +12,7 @@ from a2a.types import a2a_pb2 as pb
 from a2a.types import a2a_pb2_grpc
 from google.protobuf.json_format import MessageToDict
 from tests.card_server import WELL_KNOWN, CardServer, card_of
-from tests.flows.a2a_doors import details_of
+from tests.flows.a2a_grpc_door import details_of
 from tests.flows.kernel import Kernel
 
 from memroos_kit.ids import new_id

@@ -11,7 +11,8 @@ import grpc
 import pytest
 from a2a.types import a2a_pb2 as pb
 from google.protobuf.json_format import MessageToDict
-from tests.flows.a2a_doors import Grpc, Refused, details_of
+from tests.flows.a2a_grpc_door import Grpc, details_of
+from tests.flows.a2a_words import Refused
 from tests.flows.kernel import Agent, Kernel
 
 from memroos.web import access
