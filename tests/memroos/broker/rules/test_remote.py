@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -37,11 +38,11 @@ def logged(changes: Sequence[Change], *, after: Sequence[TaskEvent] = ()) -> lis
         TaskEvent(generation=2, kind=EventKind.STATUS, at=NOW, state=TaskState.SUBMITTED),
     ]
     for change in changes:
-        about = {"generation": len(log) + 1, "at": NOW}
+        about: dict[str, Any] = {"generation": len(log) + 1, "at": NOW}
         if isinstance(change, Status):
             log.append(TaskEvent(kind=EventKind.STATUS, state=change.state, message=change.message, **about))
         else:
-            artifact = {"artifact": change.artifact, "append": change.append}
+            artifact: dict[str, Any] = {"artifact": change.artifact, "append": change.append}
             log.append(TaskEvent(kind=EventKind.ARTIFACT, **artifact, **about))
     return log
 
