@@ -168,7 +168,9 @@ class PushDeliveries:
                 wait_s = self._pause_of(row)
                 if wait_s is not None or (not await self._advance(row) and push_id not in self._again):
                     return
-        except Exception:  # noqa: BLE001 - the disk is full, say: what is due stays due
+        except (Exception, asyncio.CancelledError):  # the disk is full, say: what is due stays due
+            if _is_ending():
+                raise
             _log.exception("push notification postponed", push=push_id)
             wait_s = AGAIN_S
         finally:
@@ -259,3 +261,9 @@ class PushDeliveries:
                 await stack.enter_async_context(room)
             await stack.enter_async_context(self._slots)
             yield
+
+
+def _is_ending() -> bool:
+    """Whether this task was told to end; a request that was cancelled on its way is trouble like any other."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

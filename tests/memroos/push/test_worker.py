@@ -14,6 +14,7 @@ from tests.memroos.push.receiver import Got, Reply, receiving
 
 from memroos import broker, events, push, registry
 from memroos.push import queries
+from memroos.push.rules import Answer
 from memroos.push.service import Plan
 from memroos.push.worker import AT_ONCE_PER_OWNER
 from memroos_contracts.broker import Message, TaskDetail, TaskEvent, TaskView
@@ -439,6 +440,33 @@ def test_an_agent_that_is_shut_out_hears_nothing_until_it_is_back(
         await post.house.db.write(OPERATOR, push.replay_config, made, PushReplay())
         await post.until(made, PushState.DONE)
         assert receiver.generations == [3, 4]
+
+    with receiving() as receiver:
+        posting(story)
+
+
+def test_a_request_that_is_cancelled_on_its_way_is_made_again(
+    posting: Callable[..., None], caller: Actor, worker: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memroos.push.worker.AGAIN_S", 0.02)
+    broken = [2]
+
+    async def story(post: Post) -> None:
+        assert post.deliveries._webhooks is not None
+        real = post.deliveries._webhooks.post
+
+        async def cancelled(*args: Any) -> Answer:
+            if broken[0]:
+                broken[0] -= 1
+                raise asyncio.CancelledError
+            return await real(*args)
+
+        monkeypatch.setattr(post.deliveries._webhooks, "post", cancelled)
+        made = await post.create(caller, await post.send(caller), receiver.url)
+        await post.work(worker, steps=0)
+        await post.until(made, PushState.DONE)
+
+        assert (broken, receiver.generations) == ([0], [3, 4])
 
     with receiving() as receiver:
         posting(story)
