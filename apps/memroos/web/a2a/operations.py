@@ -84,8 +84,7 @@ class BrokerHandler(PushOperations):
                 )
                 self._streams.demand_admitted(actor)
             sending.became(task)
-            if not params.configuration.return_immediately:
-                upstream.demand_taken(self._tasks, actor, task)
+            upstream.demand_taken(self._tasks, actor, task)  # who asks again is refused again, also without waiting
             task = await self._read(actor, task)
             return upstream.only_message(task) or self._with_content(actor, task, length)
 
