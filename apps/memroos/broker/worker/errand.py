@@ -175,20 +175,21 @@ class Errand:
             await self._send_over(self._line.connect(), call, message, mirror)
 
     async def _send_over(self, line: client.RemoteClient, call: client.Call, message: Message, mirror: Mirror) -> None:
-        if self._line.streams():
+        if streams := self._line.streams():
             try:
                 await self._pump(line.stream(message, call), mirror)
             except client.RemoteRefused as error:
                 # An agent without a card may not stream; nothing has happened yet.
                 if message.task_id or mirror.taken or error.reason not in {"UNSUPPORTED_OPERATION", "METHOD_NOT_FOUND"}:
                     raise
-                self._line.cannot_stream()
             else:
                 if not mirror.taken and not self._wake.is_set():
                     raise client.RemoteUnreachable("The stream ended without a word.")
                 self._settled = True
                 return
         answer = await line.send(message, call)
+        if streams:
+            self._line.cannot_stream()  # it takes the message, only not that way; else it would have refused again
         await self._heard()
         if isinstance(answer, rules.Reply):
             await mirror.answer(answer)
