@@ -4,28 +4,49 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import bindparam, func, or_, select, text, tuple_
 from sqlalchemy.orm import aliased
 
-from memroos import bus
-from memroos.broker.models import Delivery, RemoteTask, Task
+from memroos import bus, registry
+from memroos.broker.models import NOT_COMPLETED, AgentLoad, Delivery, RemoteTask, Task
+from memroos_contracts.broker import FINAL, TaskState
 from memroos_contracts.identity import AgentId, DeliveryId, TaskId, WorkspaceId
+from memroos_contracts.registry import AgentState
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Read
 
 _WAITING = Hot(
-    select(Delivery.id, Task.workspace_id, Delivery.task_id, Delivery.generation, Delivery.attempts)
+    select(
+        Delivery.id, Task.workspace_id, Delivery.task_id, Task.agent_id, Delivery.generation, Delivery.attempts,
+        Delivery.due_at,
+    )
     .join(Task, Task.id == Delivery.task_id)
-    .where(Delivery.channel == "local", Delivery.state == "waiting", Delivery.due_at <= bindparam("now"))
+    .where(
+        Delivery.channel == "local",
+        Delivery.state == "waiting",
+        Delivery.due_at <= bindparam("now"),
+        tuple_(Delivery.due_at, Delivery.id) > tuple_(bindparam("after_due"), bindparam("after_id")),
+    )
     .order_by(Delivery.due_at, Delivery.id)
     .limit(bindparam("most"))
-)
+)  # fmt: skip
 
 _OPEN = Hot(select(Task.id).where(Task.id == bindparam("id"), Task.open == 1))
 _OVERDUE = Hot(
     select(Task.workspace_id, Task.id)
     .where(text("open AND deadline_at IS NOT NULL"), Task.deadline_at <= bindparam("now"))
     .order_by(Task.deadline_at)
+    .limit(bindparam("most"))
+)
+_LOADED = Hot(select(AgentLoad.workspace_id, AgentLoad.agent_id).where(AgentLoad.open > 0))
+_OPEN_OF_AGENT = Hot(
+    select(Task.id)
+    .where(
+        Task.workspace_id == bindparam("workspace"),
+        text(NOT_COMPLETED),  # said in these words, it finds the partial index
+        or_(*(Task.state == state.value for state in TaskState if state not in FINAL)),
+        Task.agent_id == bindparam("agent"),
+    )
     .limit(bindparam("most"))
 )
 
@@ -36,15 +57,37 @@ class WaitingDelivery(msgspec.Struct, frozen=True):
     id: DeliveryId
     workspace_id: WorkspaceId
     task_id: TaskId
+    agent_id: AgentId
     generation: int
     """Of the message it carries."""
     attempts: int
+    due_at: int
 
 
-def list_waiting(tx: Read, *, most: int) -> list[WaitingDelivery]:
+def list_waiting(tx: Read, *, after: WaitingDelivery | None = None, most: int) -> list[WaitingDelivery]:
     """Return local deliveries of every workspace that are due, oldest first."""
-    rows: Iterable[Any] = tx.execute(_WAITING, now=to_micros(tx.now), most=most).fetchall()
-    return [WaitingDelivery(DeliveryId(r[0]), WorkspaceId(r[1]), TaskId(r[2]), r[3], r[4]) for r in rows]
+    due, last = (after.due_at, after.id) if after is not None else (0, "")
+    rows: Iterable[Any] = tx.execute(
+        _WAITING, now=to_micros(tx.now), after_due=due, after_id=last, most=most
+    ).fetchall()
+    return [
+        WaitingDelivery(DeliveryId(r[0]), WorkspaceId(r[1]), TaskId(r[2]), AgentId(r[3]), r[4], r[5], r[6])
+        for r in rows
+    ]
+
+
+def list_loaded_agents(tx: Read) -> list[tuple[WorkspaceId, AgentId]]:
+    """Return the agents of all workspaces that have open tasks; for the kernel."""
+    return [(WorkspaceId(row[0]), AgentId(row[1])) for row in tx.execute(_LOADED).fetchall()]
+
+
+def list_left_behind(tx: Read, agent_id: AgentId, *, most: int) -> list[TaskId]:
+    """Return open tasks of an agent that is retired, none of any other."""
+    agent = registry.find_agent(tx, agent_id)
+    if agent is None or agent.state is not AgentState.RETIRED:
+        return []
+    rows = tx.execute(_OPEN_OF_AGENT, workspace=tx.actor.workspace, agent=agent_id, most=most).fetchall()
+    return [TaskId(row[0]) for row in rows]
 
 
 def list_dead_open_tasks(tx: Read, *, most: int) -> list[bus.DeadTask]:

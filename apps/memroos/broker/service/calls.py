@@ -453,6 +453,15 @@ def fail_overdue(tx: Tx, task_id: TaskId) -> None:
     _end(tx, task, TaskState.FAILED, "The task's deadline passed.")
 
 
+def fail_left_behind(tx: Tx, task_id: TaskId) -> None:
+    """Fail an open task whose agent is retired. Safe to repeat."""
+    task = queries.find_task(tx, task_id)
+    if task is None or not rules.is_open(task.state):
+        return
+    if registry.get_agent(tx, task.agent_id).state is AgentState.RETIRED:
+        _end(tx, task, TaskState.FAILED, f"{task.agent} was retired before it had finished this.")
+
+
 def _end(tx: Tx, task: TaskView, state: TaskState, words: str) -> TaskView:
     """Bring a task to a final state from outside its agent, and take back what was on its way."""
     message = log.kernel_says(tx, task.id, task.context_id, words) if words else None

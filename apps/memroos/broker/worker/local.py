@@ -5,19 +5,21 @@ it again; reports to a task that has ended are dropped.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 import structlog
 
-from memroos import events
+from memroos import events, registry
 from memroos.broker import queries, rules, service
 from memroos.broker.queries import WaitingDelivery
 from memroos.broker.tails import Tasks
 from memroos.broker.worker.waiting import wait_any
 from memroos_contracts.broker import LocalAgent, Part, Report, TaskState, Work
 from memroos_contracts.errors import ErrorKind, MemroosError
-from memroos_contracts.identity import TaskId, service_actor
+from memroos_contracts.identity import AgentId, TaskId, service_actor
+from memroos_contracts.registry import AgentState
 from memroos_kit.db import Database
 from memroos_kit.stopping import Stopping
 
@@ -32,16 +34,21 @@ REPORTS_AT_ONCE = 64
 SWEEP_S = 5.0
 """How often what waits is looked for without a word of it, in seconds."""
 
+LOOK_AHEAD = 8
+"""How many pages of waiting work are looked through for an agent that has room."""
+
 _PASSING = frozenset({ErrorKind.LIMITED, ErrorKind.UNAVAILABLE, ErrorKind.STORAGE_FULL})
 """Errors after which the same report may succeed."""
 
 
 class LocalDeliveries:
-    """Runs agents inside the process on what waits for them.
+    """Runs agents inside the process on what waits for them, each on as much as it is registered for.
+
+    An agent that is quarantined is given nothing until it is active again.
 
     Args:
         agents: by name; a message to a name that is not here fails its task.
-        concurrency: how many run at once.
+        concurrency: how many run at once, of all agents together.
     """
 
     def __init__(
@@ -59,6 +66,8 @@ class LocalDeliveries:
         self._agents = agents
         self._concurrency = concurrency
         self._running: dict[TaskId, asyncio.Task[None]] = {}
+        self._busy: Counter[AgentId] = Counter()
+        self._places: dict[AgentId, int] = {}
         self._wake = asyncio.Event()
 
     async def run(self, stop: Stopping) -> None:
@@ -81,17 +90,38 @@ class LocalDeliveries:
 
     def step(self, group: asyncio.TaskGroup) -> None:
         """Start what is due and not running, as far as there is room."""
-        room = self._concurrency - len(self._running)
-        for item in self._db.read_inline(service_actor("kernel"), queries.list_waiting, most=2 * self._concurrency):
-            if item.task_id in self._running:
-                continue
-            if room <= 0:
+        for item in self._waiting():
+            if len(self._running) >= self._concurrency:
                 return
-            room -= 1
+            if item.task_id in self._running or self._busy[item.agent_id] >= self._places_of(item):
+                continue
+            self._busy[item.agent_id] += 1
             self._running[item.task_id] = group.create_task(self._deliver(item))
 
+    def _waiting(self) -> Iterator[WaitingDelivery]:
+        """Yield what is due, oldest first, as far as one looks ahead."""
+        last: WaitingDelivery | None = None
+        most = 2 * self._concurrency
+        for _ in range(LOOK_AHEAD):
+            page = self._db.read_inline(service_actor("kernel"), queries.list_waiting, after=last, most=most)
+            yield from page
+            if len(page) < most:
+                return
+            last = page[-1]
+
+    def _places_of(self, item: WaitingDelivery) -> int:
+        """Return how many tasks the agent of a delivery is given at a time."""
+        if item.agent_id not in self._places:
+            actor = service_actor("kernel", item.workspace_id)
+            agent = self._db.read_inline(actor, registry.get_agent, item.agent_id)
+            self._places[item.agent_id] = agent.max_concurrency if agent.state is AgentState.ACTIVE else 0
+        return self._places[item.agent_id]
+
     def _heard(self, event: str, subject: str) -> None:
-        if event in {"task.submitted", "task.message_added"}:
+        if event.startswith("agent."):
+            self._places.pop(AgentId(subject), None)
+            self._wake.set()
+        elif event in {"task.submitted", "task.message_added"}:
             self._wake.set()
         elif event in {"task.canceled", "task.failed", "task.rejected"}:
             running = self._running.get(TaskId(subject))
@@ -112,6 +142,7 @@ class LocalDeliveries:
             postponed = True
         finally:
             del self._running[item.task_id]
+            self._busy[item.agent_id] -= 1
             if not postponed:
                 self._wake.set()  # there is room again, perhaps for the next message of the same task
 

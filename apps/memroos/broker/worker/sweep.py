@@ -1,4 +1,4 @@
-"""What time and dead letters do to tasks."""
+"""What time, dead letters and the retirement of an agent do to tasks."""
 
 from collections.abc import Awaitable
 
@@ -29,7 +29,7 @@ async def sweep(db: Database, stop: Stopping) -> None:
 
 
 async def sweep_step(db: Database) -> int:
-    """Look once at the deadlines and dead letters of all workspaces; returns how many tasks were due."""
+    """Look once at deadlines, dead letters and retired agents in all workspaces; returns how many tasks were due."""
     kernel = service_actor("kernel")
     overdue = await db.read(kernel, queries.list_overdue, most=SWEEP_MOST)
     for workspace, task_id in overdue:
@@ -38,7 +38,18 @@ async def sweep_step(db: Database) -> int:
     for letter in dead:
         actor = service_actor("kernel", letter.workspace_id)
         await _end(letter.task_id, db.write(actor, service.fail_dead_letter, letter.task_id, letter.reason))
-    return len(overdue) + len(dead)
+    return len(overdue) + len(dead) + await _end_left_behind(db)
+
+
+async def _end_left_behind(db: Database) -> int:
+    """Fail what agents that were retired will never finish."""
+    ended = 0
+    for workspace, agent_id in await db.read(service_actor("kernel"), queries.list_loaded_agents):
+        actor = service_actor("kernel", workspace)
+        for task_id in db.read_inline(actor, queries.list_left_behind, agent_id, most=SWEEP_MOST):
+            ended += 1
+            await _end(task_id, db.write(actor, service.fail_left_behind, task_id))
+    return ended
 
 
 async def _end(task_id: TaskId, ending: Awaitable[None]) -> None:
