@@ -12,6 +12,7 @@ from memroos.broker.service.calls import (
     read_task,
     send_message,
 )
+from memroos.broker.service.log import EXTENSIONS
 from memroos.broker.service.remote import (
     IdTaken,
     Taken,
@@ -39,6 +40,7 @@ from memroos.broker.service.work import (
 )
 
 __all__ = [
+    "EXTENSIONS",
     "Limits",
     "IdTaken",
     "Send",

@@ -155,7 +155,7 @@ class Errand:
                 return
             self._settled = False
             self._doubtful.add(item.id)  # from here on a failure leaves open whether it arrived
-            await self._send_now(task, message, mirror)
+            await self._send_now(item, task, message, mirror)
             self._done(item)
         except client.RemoteRefused as error:
             await self._refused(item, task, end, error)
@@ -170,8 +170,8 @@ class Errand:
             self._done(item)
             raise
 
-    async def _send_now(self, task: TaskView, message: Message, mirror: Mirror) -> None:
-        with self._line.calling(task, message) as call:
+    async def _send_now(self, item: Outgoing, task: TaskView, message: Message, mirror: Mirror) -> None:
+        with self._line.calling(task, self._extensions(item, task)) as call:
             await self._send_over(self._line.connect(), call, message, mirror)
 
     async def _send_over(self, line: client.RemoteClient, call: client.Call, message: Message, mirror: Mirror) -> None:
@@ -209,6 +209,13 @@ class Errand:
             context_id=context or item.remote_context_id or task.context_id,
             reference_task_ids=references,
         )
+
+    def _extensions(self, item: Outgoing, task: TaskView) -> tuple[str, ...]:
+        """Return the extensions of the protocol under which a message was sent, and those that it names itself."""
+        event = self._office.tasks.events(self._actor, task.id, after=item.generation - 1, most=1)[0]
+        asked: list[str] = (event.metadata or {}).get(service.EXTENSIONS, [])
+        named = event.message.extensions if event.message is not None else []
+        return tuple(dict.fromkeys([*asked, *named]))
 
     def _reference(self, task: TaskView, task_id: str) -> str:
         """Return what the agent calls a task that the caller refers to."""
@@ -266,7 +273,7 @@ class Errand:
             return
         message = self._outgoing(item, task, end)
         try:
-            with self._line.calling(task, message) as call:
+            with self._line.calling(task, self._extensions(item, task)) as call:
                 answer = await self._line.connect().send(message, call)
         except client.RemoteRefused as error:
             await self._write(service.return_message, task.id, item.id, task.state, error.reason, error.message)

@@ -14,10 +14,10 @@ from memroos import registry
 from memroos.broker import client
 from memroos.broker.queries import Outgoing
 from memroos.broker.tails import Tasks
-from memroos_contracts.broker import Message, TaskView
+from memroos_contracts.broker import TaskView
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.identity import Actor, AgentId, DeliveryId, TaskId
-from memroos_contracts.registry import Breaker
+from memroos_contracts.registry import AgentState, Breaker
 from memroos_kit import tracing
 from memroos_kit.db import Database
 from memroos_kit.outbound import Guard
@@ -103,7 +103,8 @@ class Line:
         Raises:
             MemroosError: the agent is gone, or what is known of it cannot be read.
         """
-        return self._known().agent.max_concurrency - len(self.running)
+        agent = self._known().agent
+        return agent.max_concurrency - len(self.running) if agent.state is AgentState.ACTIVE else 0
 
     def connect(self) -> client.RemoteClient:
         """Return the connections to the agent as it is reached now.
@@ -135,7 +136,7 @@ class Line:
         )
 
     @contextmanager
-    def calling(self, task: TaskView, message: Message) -> Iterator[client.Call]:
+    def calling(self, task: TaskView, extensions: tuple[str, ...]) -> Iterator[client.Call]:
         """Measure a delivery, and yield what goes along with it."""
         remote, facts = self._known(), {}
         if tracing.is_on():
@@ -147,15 +148,15 @@ class Line:
         with tracing.span(
             tracing.INVOKE_AGENT, parent=task.traceparent, kind=tracing.CLIENT, attributes=facts
         ) as traceparent:
-            yield self.call(task, message, traceparent=traceparent)
+            yield self.call(task, extensions, traceparent=traceparent)
 
-    def call(self, task: TaskView, message: Message | None = None, *, traceparent: str = "") -> client.Call:
+    def call(self, task: TaskView, extensions: tuple[str, ...] = (), *, traceparent: str = "") -> client.Call:
         """Return what goes along with a call about a task."""
         ours = f"1.1 {self._office.terms.broker_id}"
         return client.Call(
             via=", ".join([*(hop if " " in hop else f"1.1 {hop}" for hop in task.via), ours]),
             traceparent=traceparent or tracing.child(task.traceparent),
-            extensions=tuple(message.extensions) if message is not None else (),
+            extensions=extensions,
         )
 
     def streams(self) -> bool:
