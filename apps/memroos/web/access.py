@@ -148,7 +148,7 @@ ROWS: tuple[Row, ...] = (
     Row("a2aListTasks", "GET", "/a2a/tasks", _CALLERS),
     Row("a2aCancelTask", "POST", "/a2a/tasks/{task}:cancel", _CALLERS, object="task"),
     Row("a2aSubscribeToTask", "POST", "/a2a/tasks/{task}:subscribe", _CALLERS, object="task"),
-    Row("a2aGetExtendedAgentCard", "GET", "/a2a/extendedAgentCard", _EVERYBODY),
+    Row("a2aGetExtendedAgentCard", "GET", "/a2a/extendedAgentCard", _CALLERS),
     Row("a2aPushNotificationConfigs", "GET", "/a2a/tasks/{task}/pushNotificationConfigs", _CALLERS, object="task"),
     Row("sendTask", "POST", "/api/tasks", _CALLERS),
     Row("listTasks", "GET", "/api/tasks", _READERS | _CALLERS),
