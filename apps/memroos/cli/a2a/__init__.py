@@ -86,7 +86,10 @@ def content(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--no-wait", is_flag=True, help="Return once the agent has taken it; exit code 0.")
 @somewhere
 def send(where: Where, as_json: bool, no_wait: bool, **said: Any) -> None:
-    """Send TEXT (`-` for standard input) and wait for the end, or until the agent needs you."""
+    """Send TEXT and wait for the end.
+
+    `-` reads it from standard input. The end is also that the agent needs you: for input, or an authorization.
+    """
     request = _request(**said)
     request.configuration.return_immediately = no_wait
     show = Show(as_json=as_json)
@@ -98,7 +101,10 @@ def send(where: Where, as_json: bool, no_wait: bool, **said: Any) -> None:
 @content
 @somewhere
 def stream(where: Where, as_json: bool, **said: Any) -> None:
-    """Send TEXT (`-` for standard input) and show what happens, as it happens."""
+    """Send TEXT and show what happens, as it happens.
+
+    `-` reads it from standard input. A stream that breaks is taken up again.
+    """
     show = Show(as_json=as_json)
     work = talking.send(where, _request(**said), show, streaming=True)
     talking.run(work, where, lambda: talking.way_back(show, where))
