@@ -124,6 +124,15 @@ class Walk(RuleBasedStateMachine):
         assert kept == real
 
     @invariant()
+    def the_load_of_each_agent_is_true(self) -> None:
+        real = self.house.query(
+            "SELECT workspace_id, agent_id, sum(open), sum(state IN ('submitted', 'working')) FROM task "
+            "GROUP BY 1, 2 ORDER BY 1, 2"
+        )
+        kept = self.house.query("SELECT workspace_id, agent_id, open, in_flight FROM agent_load ORDER BY 1, 2")
+        assert kept == real
+
+    @invariant()
     def memory_and_tables_say_the_same(self) -> None:
         for task in {task.id for task in self.tasks}:
             tail = self.tails.find(task)
