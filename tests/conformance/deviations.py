@@ -149,7 +149,7 @@ DEVIATIONS = (
 NO_SERVER_TESTS = {
     "SEC-PUSH-002": "asks whether the receiver of a notification checks it; the steps that prepare it run all the same",
 }
-"""Must-level tests of which a part is about a client; `client-parsing` is one suite of those, see its own test."""
+"""Must-level tests of which a part is about a client; `client-parsing` is a suite of those, see `test_clients`."""
 
 
 def patches(test: str) -> dict[str, dict[str, Any]]:

@@ -413,7 +413,7 @@ def test_a_loop_of_brokers_is_refused_and_leaves_nothing_running(way: Way) -> No
     with closing(JsonRpc(Address(f"{way.near.url}/a2a/agents/loop", key=way.caller.key))) as door:
         outcome = door.call("send_message", {"message": message})
 
-    assert outcome.error is not None
+    assert outcome.error is not None, json.dumps(outcome.body)
     assert outcome.error["name"] == "UnsupportedOperationError"
     assert time.monotonic() - began < 10
     for kernel in (way.near, way.far):
