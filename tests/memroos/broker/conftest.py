@@ -68,13 +68,20 @@ class House:
         self.db = db
 
     def register(
-        self, name: str, kind: AgentKind = AgentKind.REST, *, skills: tuple[str, ...] = (), as_: Actor = OPERATOR
+        self,
+        name: str,
+        kind: AgentKind = AgentKind.REST,
+        *,
+        skills: tuple[str, ...] = (),
+        max_concurrency: int = 1,
+        as_: Actor = OPERATOR,
     ) -> Actor:
         """Register an active agent and return it as an actor."""
         new = NewAgent(
             name=name,
             kind=kind,
             state=AgentState.ACTIVE,
+            max_concurrency=max_concurrency,
             skills=tuple(AgentSkill(id=skill, name=skill, tags=(f"about-{skill}",)) for skill in skills),
         )
         return agent_actor(self.db.write_now(as_, registry.create_agent, new).id, as_.workspace)

@@ -9,12 +9,12 @@ import pytest
 from tests.actors import KERNEL, OPERATOR, STRANGER
 from tests.memroos.broker.conftest import House, text_of
 
-from memroos import broker, events
+from memroos import broker, events, registry
 from memroos.broker import queries, service, worker
 from memroos_contracts.broker import Artifact, EventKind, Part, Report, TaskState, TaskView, Work
 from memroos_contracts.errors import MemroosError, Overloaded, StorageFull
 from memroos_contracts.identity import Actor
-from memroos_contracts.registry import AgentKind
+from memroos_contracts.registry import AgentChange, AgentKind
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database
 from memroos_kit.stopping import Stopping
@@ -102,7 +102,7 @@ def on_bench(
 @pytest.fixture
 def local(house: House) -> Actor:
     """An agent that lives in the kernel's process."""
-    return house.register("local", AgentKind.LOCAL)
+    return house.register("local", AgentKind.LOCAL, max_concurrency=256)
 
 
 def send(house: House, **words: Any) -> TaskView:
@@ -231,6 +231,47 @@ def test_no_more_run_at_once_than_there_is_room(house: House, notifier: events.N
     on_bench(house, notifier, Counting(), story, concurrency=2)
 
     assert most == 2
+
+
+def test_an_agent_is_given_as_many_as_it_is_registered_for_and_keeps_no_other_from_work(
+    house: House, notifier: events.Notifier
+) -> None:
+    house.register("local", AgentKind.LOCAL, max_concurrency=2)
+    gate = asyncio.Semaphore(0)
+    agent = Scripted(DONE, pause=gate.acquire)
+
+    async def story(bench: Bench) -> None:
+        tasks = [send(house) for _ in range(5)]
+        other = house.send(OPERATOR, agent=house.register("unheard-of", AgentKind.LOCAL).id)
+        await bench.until(other, TaskState.FAILED)  # it has no code here, and did not have to wait for the five
+        assert len(agent.runs) == 2
+        await house.db.write(OPERATOR, registry.update_agent, "local", AgentChange(max_concurrency=4))
+        await until(partial(ran, agent, 4))
+        for _ in tasks:
+            gate.release()
+        for task in tasks:
+            await bench.until(task, TaskState.COMPLETED)
+
+    on_bench(house, notifier, agent, story, concurrency=8)
+
+    assert [work.task.id for work in agent.runs] == sorted(work.task.id for work in agent.runs)  # in order
+
+
+def test_a_quarantined_agent_is_given_nothing_until_it_is_active_again(
+    house: House, notifier: events.Notifier, local: Actor
+) -> None:
+    agent = Scripted(DONE)
+    waiting = send(house)
+    house.db.write_now(OPERATOR, registry.quarantine_agent, "local", reason="odd answers")
+
+    async def story(bench: Bench) -> None:
+        other = house.send(OPERATOR, agent=house.register("unheard-of", AgentKind.LOCAL).id)
+        await bench.until(other, TaskState.FAILED)
+        assert house.see(waiting).state is TaskState.SUBMITTED
+        await house.db.write(OPERATOR, registry.activate_agent, "local")
+        await bench.until(waiting, TaskState.COMPLETED)
+
+    on_bench(house, notifier, agent, story)
 
 
 # -- agents that fail --------------------------------------------------------------------------------------------------
