@@ -222,6 +222,10 @@ class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     header: Annotated[str, Meta(max_length=64)] = ""
     """A header of its own that carries the bare value, such as `X-API-Key`; empty for `Authorization`."""
 
+    def __repr__(self) -> str:
+        """Say nothing that is secret: this may stand in a log."""
+        return f"Credential(scheme={self.scheme!r}, header={self.header!r})"
+
 
 PinnedKeys = Annotated[tuple[Annotated[str, Meta(max_length=4096)], ...], Meta(max_length=8)]
 PollIntervalS = Annotated[int, Meta(ge=5, le=86_400)]

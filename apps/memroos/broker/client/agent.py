@@ -60,6 +60,10 @@ class Interface(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
     """Credentials, sent with every call."""
 
+    def __repr__(self) -> str:
+        """Say nothing that is secret: this may stand in a log."""
+        return f"Interface(url={self.url!r}, binding={self.binding!r}, version={self.version!r})"
+
 
 class Call(msgspec.Struct, frozen=True):
     """What goes along with one call: the brokers on its way, its trace, the extensions asked for."""

@@ -223,6 +223,7 @@ class Line:
         if self._remote is None or now - self._read_at >= REFRESH_S:
             self._remote = self._office.db.read_inline(self._actor, registry.get_remote, self._agent_id)
             self._read_at = now
+            self._failing = self._failing or self._remote.call_failures > 0  # also those before a restart
         return self._remote
 
 
