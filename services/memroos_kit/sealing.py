@@ -6,8 +6,10 @@ bound to what it belongs to: put into another row it does not open.
 
 import base64
 import binascii
+import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -89,13 +91,20 @@ def _read_or_create(path: Path) -> str:
     try:
         return path.read_text("ascii")
     except FileNotFoundError:
-        text = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+        _create(path, base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode())
+    return path.read_text("ascii")  # that of another process, if that was faster
+
+
+def _create(path: Path, text: str) -> None:
+    """Write the file whole or not at all: half a key, left by a crash, would stop every start after it."""
+    # `mkstemp` creates exclusively with mode 0600; the link fails where the name is taken.
+    number, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text("ascii")  # another process was faster
-    with os.fdopen(file, "w", encoding="ascii") as written:
-        written.write(f"{text}\n")
-        written.flush()
-        os.fsync(written.fileno())
-    return text
+        with os.fdopen(number, "w", encoding="ascii") as file:
+            file.write(f"{text}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(unfinished)
+    finally:
+        Path(unfinished).unlink()

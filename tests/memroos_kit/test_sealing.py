@@ -1,3 +1,4 @@
+import base64
 import stat
 from pathlib import Path
 
@@ -55,6 +56,38 @@ def test_the_key_file_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert Sealer.ensure(path).open(sealed, bound_to="a") == "token"
+
+
+def test_a_start_that_ends_while_it_writes_the_key_file_leaves_none_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed there, the next start would find half a key and refuse to go on."""
+    path = tmp_path / "secrets.key"
+    seen: list[bool] = []
+
+    def ends(_: int) -> None:
+        seen.append(path.exists())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", ends)
+    with pytest.raises(KeyboardInterrupt):
+        Sealer.ensure(path)
+
+    assert seen == [False]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_file_that_another_start_has_made_meanwhile_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "secrets.key"
+    other = base64.b64encode(bytes(32)).decode()
+    monkeypatch.setattr("os.fsync", lambda _: path.write_text(other))
+
+    sealed = Sealer.ensure(path).seal("token", bound_to="a")
+
+    assert Sealer(bytes(32)).open(sealed, bound_to="a") == "token"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("content", ["", "AAAA", "not base 64!", "é"])
