@@ -91,11 +91,14 @@ def find_notices(delivered: int, task: TaskView, log: Sequence[TaskEvent], *, wh
             return []
         notices.append(Notice(first, as_of(task, log, first)))
         delivered = first
+    said: list[TaskEvent] = []
     for event in log:
+        if _tells_state(event):
+            said = [event]  # the last one so far is all that `as_of` looks at
         if event.generation <= delivered or event.kind is EventKind.MESSAGE:
             continue
         at = event.generation
-        notices.append(Notice(at, as_of(task, log, at)) if whole else Notice(at, task, event))
+        notices.append(Notice(at, as_of(task, said, at)) if whole else Notice(at, task, event))
     return notices
 
 
@@ -108,7 +111,7 @@ def as_of(task: TaskView, log: Sequence[TaskEvent], generation: int) -> TaskView
     """Return a task as it was at a generation; the log reaches back to its beginning."""
     if generation == task.generation:
         return task
-    said = [e for e in log if e.kind is EventKind.STATUS and e.state is not None and e.generation <= generation]
+    said = [event for event in log if _tells_state(event) and event.generation <= generation]
     if not said:
         return msgspec.structs.replace(task, generation=generation)
     last = said[-1]
@@ -167,6 +170,10 @@ def notification_id(push_id: str, generation: int) -> str:
 def signed_content(notification: str, timestamp: int, body: bytes) -> bytes:
     """Return what is signed (Standard Webhooks, "Signature scheme")."""
     return f"{notification}.{timestamp}.".encode() + body
+
+
+def _tells_state(event: TaskEvent) -> bool:
+    return event.kind is EventKind.STATUS and event.state is not None
 
 
 def _first_generation(task: TaskView) -> int | None:

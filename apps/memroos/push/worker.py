@@ -203,6 +203,8 @@ class PushDeliveries:
             return False
         for notice in notices:
             async with self._room(row):
+                if not self._holds(row):  # deleted, replaced or replayed while it waited for room
+                    break
                 answer = await self._send(row, notice)
             after_try = await self._db.write(
                 actor,
@@ -218,6 +220,11 @@ class PushDeliveries:
                 break  # what follows is decided by what the table says now
             row = after_try
         return True
+
+    def _holds(self, row: Row) -> bool:
+        """Whether a configuration is still what it was when it was read."""
+        now = self._db.read_inline(service_actor(_KERNEL), queries.find_anywhere, PushId(row.id))
+        return now is not None and (now.epoch, now.state) == (row.epoch, row.state)
 
     async def _send(self, row: Row, notice: Notice) -> Answer:
         assert self._webhooks is not None
