@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
-from tests.actors import OPERATOR, agent_actor
+from tests.actors import KERNEL, OPERATOR, STRANGER, agent_actor
 
 from memroos import audit, broker, events, registry
+from memroos.broker import rules, service
 from memroos.governance import Gate, Policy
 from memroos.web import streams
 from memroos_contracts.broker import ClaimView, Message, MessageRole, Part, TaskEvent, TaskState, TaskView, WorkReport
+from memroos_contracts.errors import NotFound
 from memroos_contracts.governance import Action
 from memroos_contracts.registry import AgentKind, AgentState, NewAgent
 from memroos_kit.clock import SystemClock
@@ -178,6 +182,89 @@ def test_a_quiet_stream_says_that_it_lives(line: Line) -> None:
         await line.db.write(OPERATOR, broker.cancel_task, task.id)
         rest = [entry async for entry in following]
         assert [entry.generation for entry in rest if entry is not None] == [3]
+
+    run(line, story)
+
+
+def changes(*states: TaskState) -> list[rules.Change]:
+    return [rules.Status("theirs", "", state, metadata={state.value: True}) for state in states]
+
+
+async def send_away(line: Line) -> TaskView:
+    """Send a message to an agent that is reached by A2A."""
+    new = NewAgent(name=new_id("a").lower().replace("_", "-"), kind=AgentKind.A2A, state=AgentState.ACTIVE)
+    agent = await line.db.write(
+        OPERATOR, registry.create_agent, msgspec.structs.replace(new, endpoint_url="http://127.0.0.1:9/")
+    )
+    send = msgspec.structs.replace(line.sending(), agent=agent.id)
+    return await line.db.write(OPERATOR, broker.send_message, send)
+
+
+async def begin(line: Line, task: TaskView, *, timeout_s: float = 10) -> TaskView:
+    return await streams.accepted(line.tasks, line.notifier, OPERATOR, task, timeout_s=timeout_s)
+
+
+def test_a_stream_of_a_remote_task_begins_where_its_agent_began(line: Line) -> None:
+    async def story() -> None:
+        task = await send_away(line)
+        waiting = asyncio.ensure_future(begin(line, task))
+        await asyncio.sleep(0.02)
+        assert not waiting.done()
+        said = changes(TaskState.WORKING, TaskState.INPUT_REQUIRED, TaskState.WORKING)
+        taken = service.Taken("theirs", "", None, 1, {"mood": "calm"})
+        await line.db.write(KERNEL, service.mirror, task.id, said, taken=taken)
+
+        first = await waiting
+
+        assert (first.generation, first.state) == (3, TaskState.WORKING)  # not where it has got to since
+        assert first.metadata == {"mood": "calm"}
+        assert line.tasks.get(OPERATOR, task.id).metadata == {"mood": "calm", "working": True, "input_required": True}
+        assert await begin(line, line.tasks.get(OPERATOR, task.id)) == line.tasks.get(OPERATOR, task.id)
+
+    run(line, story)
+
+
+def test_a_stream_does_not_wait_for_ever_for_an_agent_that_takes_nothing(line: Line) -> None:
+    async def story() -> None:
+        task = await send_away(line)
+
+        assert await begin(line, task, timeout_s=0.02) == task
+
+    run(line, story)
+
+
+@pytest.mark.parametrize("verb", [broker.cancel_task, broker.send_message])
+def test_a_stream_waits_neither_for_what_has_ended_nor_for_what_an_inbox_has(line: Line, verb: Any) -> None:
+    async def story() -> None:
+        if verb is broker.cancel_task:
+            task = await send_away(line)
+            ended = await line.db.write(OPERATOR, verb, task.id)
+            assert (await begin(line, task)).state is ended.state is TaskState.CANCELED
+        else:
+            task = await line.send()
+            assert await begin(line, task) is task
+
+    run(line, story)
+
+
+def test_who_waits_for_a_change_is_told_of_it_and_of_none_when_the_time_is_over(line: Line) -> None:
+    async def story() -> None:
+        task = await line.send()
+
+        async def changed(generation: int, timeout_s: float = 10) -> TaskView:
+            return await streams.changed(
+                line.tasks, line.notifier, OPERATOR, task.id, generation=generation, timeout_s=timeout_s
+            )
+
+        assert (await changed(1)).generation == 2
+        assert (await changed(2, timeout_s=0.02)).generation == 2
+        waiting = asyncio.ensure_future(changed(2))
+        await asyncio.sleep(0.02)
+        assert not waiting.done()
+        await line.claim()
+        assert (await waiting).generation == 3
+        with pytest.raises(NotFound):
+            await streams.changed(line.tasks, line.notifier, STRANGER, task.id, generation=3, timeout_s=10)
 
     run(line, story)
 
