@@ -94,6 +94,15 @@ def test_without_a_valid_key_no_method_answers(kernel: Kernel, method: str, said
     assert refused.details() == "Send a valid key as `Authorization: Bearer <key>`."
 
 
+@pytest.mark.parametrize("method", sorted(set(OPERATIONS) - {"/a2a.v1.A2AService/GetAgentCard"}))
+def test_bytes_that_are_no_message_are_the_callers_fault(kernel: Kernel, method: str) -> None:
+    refused = call(kernel, method, b"\xff\xff\xff", metadata(kernel.operator_key, version_of(method)))
+
+    assert refused is not None
+    assert refused.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "cannot be read" in str(refused.details())
+
+
 def test_a_key_that_is_sent_twice_is_none(kernel: Kernel, caller: Agent) -> None:
     refused = call(kernel, "/lf.a2a.v1.A2AService/ListTasks", b"", metadata(caller.key) + metadata(caller.key))
 

@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from memroos.web.a2a import versions
+from memroos.web.a2a.bodies import id_of
 from memroos.web.a2a.context import ContextBuilder
 from memroos.web.a2a.errors import RETRY_AFTER, invalid, protocol_errors
 
@@ -112,7 +113,7 @@ class JsonRpc03:
 
     async def answer(self, request: Request, body: dict[str, Any]) -> Response:
         """Answer one call."""
-        call_id = body.get("id")
+        call_id = id_of(body)
         model, verb = _METHODS[body["method"]]
         try:
             with told():

@@ -69,7 +69,7 @@ def part_from(proto: a2a_pb2.Part) -> Part:
         case "url":
             return Part(url=proto.url, **common)
         case "data":
-            return Part(data=MessageToDict(proto.data), **common)
+            return Part(data=_plain(proto.data), **common)
     raise InvalidRequest("A part needs text, raw, url or data.", fields={"message.parts": "one is empty"})
 
 
@@ -138,8 +138,15 @@ def event_to(task_id: str, context_id: str, event: TaskEvent) -> StreamEvent | N
 
 
 def instant_from(stamp: Timestamp) -> datetime:
-    """Return an instant from the wire."""
-    return stamp.ToDatetime(tzinfo=UTC)
+    """Return an instant from the wire.
+
+    Raises:
+        InvalidRequest: it is beyond the calendar.
+    """
+    try:
+        return stamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequest("A timestamp is none.", fields={"statusTimestampAfter": "is no timestamp"}) from error
 
 
 def timestamp_to(instant: datetime) -> Timestamp:
@@ -196,4 +203,13 @@ def _struct(data: dict[str, Any] | None) -> Struct | None:
 
 
 def _dict(struct: Struct) -> dict[str, Any] | None:
-    return MessageToDict(struct) if len(struct.fields) else None
+    return _plain(struct) if len(struct.fields) else None
+
+
+def _plain(value: Struct | Value) -> Any:
+    try:
+        return MessageToDict(value)
+    except ValueError as error:  # infinite, or no number at all: JSON has no word for it
+        raise InvalidRequest(
+            "A number in the message is none that JSON has.", fields={"message": "has a number that is not finite"}
+        ) from error

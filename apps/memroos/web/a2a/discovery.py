@@ -148,11 +148,11 @@ def _has_it(request: Request, tag: str, changed_at: datetime | None) -> bool:
         return False
     try:
         known = parsedate_to_datetime(since)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
     if known.tzinfo is None:
         return False
-    return changed_at < known + timedelta(seconds=1)  # dates in headers are whole seconds
+    return changed_at - timedelta(seconds=1) < known  # dates in headers are whole seconds
 
 
 def _actor(request: Request, operation: str) -> Actor:

@@ -4,6 +4,7 @@ And on the way out: which extensions took effect. Each refusal is in the words o
 """
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,11 +19,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from memroos.web.a2a import compat, versions
-from memroos.web.a2a.bodies import find_fault
+from memroos.web.a2a.bodies import find_fault, id_of
 from memroos.web.a2a.context import LEGACY_EXTENSION_HEADER, version_of
 from memroos.web.a2a.errors import RETRY_AFTER, invalid
 
 MEDIA_TYPES = ("application/json", "application/a2a+json")
+
+_NUMBER = re.compile(r"-?[0-9]+")
 
 Refuse = Callable[[sdk.A2AError], Response]
 
@@ -102,7 +105,7 @@ def demand_state(name: object) -> None:
         InvalidParamsError: there is no such state.
     """
     known = a2a_pb2.TaskState.keys()
-    if isinstance(name, str) and name and not name.lstrip("-").isdigit() and name not in known:
+    if isinstance(name, str) and name and not _NUMBER.fullmatch(name) and name not in known:
         raise invalid("There is no such state.", status="is no task state")
 
 
@@ -110,12 +113,6 @@ def refuse_rest(error: sdk.A2AError) -> Response:
     """Refuse a call in the words of HTTP+JSON 1.0."""
     said = build_rest_error_payload(error)
     return JSONResponse(said, status_code=said["error"]["code"])
-
-
-def id_of(call: Any) -> str | int | None:
-    """Return the id of a JSON-RPC call, None where there is none that could be sent back."""
-    found = call.get("id") if isinstance(call, dict) else None
-    return found if isinstance(found, str | int) and not isinstance(found, bool) else None
 
 
 async def _enter(request: Request, served: str) -> None:

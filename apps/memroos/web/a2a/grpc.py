@@ -36,7 +36,7 @@ from memroos.web import access
 from memroos.web.a2a import versions
 from memroos.web.a2a.compat import Handler03, told
 from memroos.web.a2a.context import CALL, LEGACY_EXTENSION_HEADER, Call, make_context, read_call
-from memroos.web.a2a.errors import RETRY_AFTER, Facts, protocol_errors, to_protocol
+from memroos.web.a2a.errors import RETRY_AFTER, Facts, invalid, protocol_errors, to_protocol
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.identity import Actor
 from memroos_kit import log
@@ -77,6 +77,7 @@ HEAD_MAX_BYTES = 65_536
 T = TypeVar("T")
 _log = log.get(__name__)
 _caller: ContextVar[tuple[Actor, Call]] = ContextVar("a2a_grpc_caller")
+_unreadable: ContextVar[bool] = ContextVar("a2a_grpc_unreadable", default=False)
 
 
 class GrpcDoor:
@@ -154,7 +155,13 @@ class Entrance(grpc.aio.ServerInterceptor):
             return _refusing(to_protocol(error))
         except sdk.A2AError as error:
             return _refusing(error)
-        return await continuation(handler_call_details)
+        handler: Any = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        read: grpc.RpcMethodHandler[Any, Any] = handler._replace(
+            request_deserializer=_reading(handler.request_deserializer)
+        )
+        return read
 
     def _admit(self, details: grpc.HandlerCallDetails) -> tuple[Actor, Call]:
         method = details.method
@@ -255,6 +262,8 @@ class _ContextBuilder(GrpcServerCallContextBuilder):
     """Builds the call context from what the entrance found out."""
 
     def build(self, context: grpc.aio.ServicerContext[Any, Any]) -> ServerCallContext:
+        if _unreadable.get():
+            raise invalid("The message cannot be read as what this method takes.")
         actor, call = _caller.get()
         metadata = _values_of(context.invocation_metadata())
         extensions = [*metadata(HTTP_EXTENSION_HEADER.lower()), *metadata(LEGACY_EXTENSION_HEADER)]
@@ -301,6 +310,19 @@ def grpc_status(error: sdk.A2AError) -> grpc.StatusCode:
     """Return the status code of an error."""
     mapping = sdk.A2A_ERROR_MAPPING.get(type(error))
     return grpc.StatusCode.INTERNAL if mapping is None else grpc.StatusCode[mapping.grpc_status]
+
+
+def _reading(deserialize: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """Return a deserializer that leaves it to the call to refuse what is no message; grpc would log it as our error."""
+
+    def read(data: bytes) -> T:
+        try:
+            return deserialize(data)
+        except protobuf.DecodeError:
+            _unreadable.set(True)
+            return deserialize(b"")
+
+    return read
 
 
 def _refusing(error: sdk.A2AError) -> grpc.RpcMethodHandler[Any, Any]:

@@ -40,9 +40,18 @@ def test_the_depth_of_any_json_is_told_right(value: Any) -> None:
         (b"[" * (DEEPEST + 1), "deeper"),
         (b'{"a":' * 200, "deeper"),
         (b'"\xff"', "UTF-8"),
+        (b'{"id": "\\ud800"}', "surrogate"),
+        (b'["\\uDfff\\ud800"]', "surrogate"),
+        (b'["\\ud83d\\ude00", "\\\\ud800"]', ""),
+        (b'"\\ud800', ""),
     ],
 )
 def test_only_what_cannot_be_read_is_refused(body: bytes, words: str) -> None:
     fault = find_fault(body)
 
     assert (words in fault) if words else fault == ""
+
+
+@pytest.mark.timeout(20)
+def test_a_string_that_never_ends_is_looked_at_once() -> None:
+    assert "deeper" in find_fault(b"{" * (DEEPEST + 1) + b'"' + b'\\"' * 500_000)

@@ -89,6 +89,16 @@ def test_a_request_that_is_no_json_rpc_is_an_invalid_request(handler: Handler) -
     assert ask(handler, "POST", "/rpc", body, **JSON).json()["error"]["code"] == -32600
 
 
+@pytest.mark.parametrize("call_id", ["{}", "[1]", "true", "NaN", "1e999"])
+def test_an_id_that_is_none_is_not_sent_back(handler: Handler, call_id: str) -> None:
+    body = f'{{"jsonrpc": "2.0", "id": {call_id}, "method": "tasks/get", "params": {{}}}}'.encode()
+
+    answer = ask(handler, "POST", "/rpc", body, **JSON).json()
+
+    assert answer["id"] is None
+    assert answer["error"]["code"] in {-32600, -32602}
+
+
 def test_an_event_that_ends_a_stream_is_marked_as_final_also_where_the_task_waits(handler: Handler) -> None:
     body = {"jsonrpc": "2.0", "id": 1, "method": "message/stream", "params": SEND_0_3}
 

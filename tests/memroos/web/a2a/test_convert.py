@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from a2a.types import a2a_pb2 as pb
 from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,6 +113,26 @@ def test_every_state_has_its_number_both_ways(state: TaskState) -> None:
 
 def test_an_unspecified_state_restricts_nothing() -> None:
     assert convert.state_from(pb.TASK_STATE_UNSPECIFIED) is None
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_json_does_not_have_are_refused(number: float) -> None:
+    inside = Struct(fields={"n": Value(number_value=number)})
+    said: dict[str, Any] = {"message_id": "m", "role": pb.ROLE_USER}
+
+    for message in (
+        pb.Message(**said, parts=[pb.Part(data=Value(struct_value=inside))]),
+        pb.Message(**said, parts=[pb.Part(text="x", metadata=inside)]),
+        pb.Message(**said, parts=[pb.Part(text="x")], metadata=inside),
+    ):
+        with pytest.raises(InvalidRequest):
+            convert.message_from(message)
+
+
+@pytest.mark.parametrize("stamp", [Timestamp(seconds=10**15), Timestamp(seconds=-(10**15)), Timestamp(nanos=-5)])
+def test_a_timestamp_beyond_the_calendar_is_refused(stamp: Timestamp) -> None:
+    with pytest.raises(InvalidRequest):
+        convert.instant_from(stamp)
 
 
 def test_a_state_that_is_none_is_refused() -> None:

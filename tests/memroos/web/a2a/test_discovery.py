@@ -135,9 +135,16 @@ def test_a_tag_counts_more_than_a_date(site: Site) -> None:
     assert site.get(WORKER, if_none_match='"other"', if_modified_since=changed).status_code == 200
 
 
-@pytest.mark.parametrize("date", ["yesterday", "", "Thu, 01 Jan 2026 12:00:00", "99999999999"])
+@pytest.mark.parametrize(
+    "date",
+    ["yesterday", "", "Thu, 01 Jan 2026 12:00:00", "99999999999", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"],
+)
 def test_a_date_that_is_none_is_ignored(site: Site, date: str) -> None:
     assert site.get(WORKER, if_modified_since=date).status_code == 200
+
+
+def test_the_last_second_of_the_calendar_is_a_date(site: Site) -> None:
+    assert site.get(WORKER, if_modified_since="Fri, 31 Dec 9999 23:59:59 GMT").status_code == 304
 
 
 def test_a_changed_agent_has_a_new_card(site: Site, db: Database, clock: ManualClock) -> None:

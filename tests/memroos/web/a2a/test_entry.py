@@ -190,6 +190,7 @@ def test_an_unknown_version_is_refused_before_the_body_is_read(handler: Handler,
         (b"{nonsense", -32700, None),
         (b"\xff", -32700, None),
         (b"[" * 200 + b"]" * 200, -32700, None),
+        (b'{"jsonrpc": "2.0", "id": "\\ud800", "method": "GetTask", "params": {}}', -32700, None),
         (b"[]", -32600, None),
         (b'{"jsonrpc": "2.0", "id": 5, "method": []}', -32600, 5),
         (b'{"jsonrpc": "2.0", "id": {}, "method": {}}', -32600, None),
@@ -219,7 +220,9 @@ def test_parameters_of_a_wrong_kind_are_invalid_and_no_json_is_an_invalid_reques
     assert (broken["code"], broken["details"][0]["reason"]) == (400, "INVALID_REQUEST")
 
 
-@pytest.mark.parametrize(("state", "status"), [("TASK_STATE_WORKING", 200), ("", 200), ("ODD", 400), ("2", 200)])
+@pytest.mark.parametrize(
+    ("state", "status"), [("TASK_STATE_WORKING", 200), ("", 200), ("ODD", 400), ("2", 200), ("²", 400)]
+)
 def test_tasks_are_listed_by_states_that_exist(handler: Handler, state: str, status: int) -> None:
     said = ask(handler, "GET", f"/tasks?status={state}", **AT)
 
