@@ -1,4 +1,4 @@
-"""The broker's loops: agents inside the process that answer, hang or talk nonsense; deadlines and dead letters."""
+"""The broker's loops: agents inside the process that answer, hang or talk nonsense."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.actors import KERNEL, OPERATOR, STRANGER
+from tests.actors import KERNEL, OPERATOR
 from tests.memroos.broker.conftest import House, text_of
 
 from memroos import broker, events, registry
-from memroos.broker import queries, service, worker
+from memroos.broker import service, worker
 from memroos_contracts.broker import Artifact, EventKind, Part, Report, TaskState, TaskView, Work
 from memroos_contracts.errors import MemroosError, Overloaded, StorageFull
 from memroos_contracts.identity import Actor
@@ -470,59 +470,3 @@ def test_a_store_that_fails_is_not_asked_in_a_tight_loop(
     asyncio.run(run())
 
     assert 2 <= len(failing.tried) <= 12
-
-
-# -- deadlines and dead letters ----------------------------------------------------------------------------------------
-
-
-def test_a_sweep_ends_what_is_overdue_and_what_is_dead_in_every_workspace(
-    house: House, caller: Actor, worker: Actor, clock: ManualClock
-) -> None:
-    house.register("worker", as_=STRANGER)
-    dead = house.send(caller)
-    for _ in range(5):
-        house.claim(worker)
-        clock.advance(seconds=61)
-    assert house.claim_or_none(worker) is None
-    overdue = [house.send(caller), house.send(STRANGER)]
-
-    assert asyncio.run(broker.sweep_step(house.db)) == 1
-    assert house.see(dead).state is TaskState.FAILED
-    clock.advance(days=7)
-    assert asyncio.run(broker.sweep_step(house.db)) == 2
-
-    assert house.see(overdue[0]).state is TaskState.FAILED
-    assert house.see(overdue[1], STRANGER).state is TaskState.FAILED
-    assert asyncio.run(broker.sweep_step(house.db)) == 0
-
-
-def test_a_task_that_cannot_be_ended_keeps_no_other_open(
-    house: House, caller: Actor, worker: Actor, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tasks = [house.send(caller) for _ in range(3)]
-    clock.advance(days=8)
-    real = service.fail_overdue
-
-    def fails_once(tx: Any, task_id: Any) -> None:
-        if task_id == tasks[0].id:
-            raise ValueError("poison")
-        real(tx, task_id)
-
-    monkeypatch.setattr(service, "fail_overdue", fails_once)
-
-    asyncio.run(broker.sweep_step(house.db))
-
-    assert [house.see(task).state for task in tasks] == [TaskState.SUBMITTED, TaskState.FAILED, TaskState.FAILED]
-
-
-def test_the_sweep_ends_when_it_is_told_to(house: House) -> None:
-    async def story() -> None:
-        stopping = Stopping()
-        async with asyncio.timeout(2), asyncio.TaskGroup() as group:
-            group.create_task(broker.sweep(house.db, stopping))
-            await asyncio.sleep(0.05)
-            stopping.set()
-
-    asyncio.run(story())
-
-    assert house.db.read_now(KERNEL, queries.list_waiting, most=1) == []
