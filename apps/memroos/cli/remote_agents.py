@@ -89,9 +89,10 @@ def add_remote_agent(  # noqa: PLR0913, PLR0917 - one per option
     labels: tuple[str, ...],
     draft: bool,
 ) -> None:
-    """Register the agent whose card is at URL, or whose address that is.
+    """Register the agent at URL.
 
-    The kernel has to be allowed to go there: see MEMROOS_OUTBOUND_ALLOW.
+    The URL is that of its card, or its own: then /.well-known/agent-card.json below that is read. The kernel has to be
+    allowed to go there: see MEMROOS_OUTBOUND_ALLOW.
     """
     new = NewRemoteAgent(
         card_url=card_url,
@@ -148,7 +149,10 @@ def update_remote_agent(  # noqa: PLR0913, PLR0917 - one per option
     pins: tuple[Path, ...],
     no_pins: bool,
 ) -> None:
-    """Change how a remote agent is reached or has to sign; its card is looked at by that at once."""
+    """Change how an agent is reached or has to sign.
+
+    Its card is looked at in the new way at once.
+    """
     if (credential_file and no_credential) or (pins and no_pins):
         raise click.UsageError("Either set it or take it away.")
     credential: Credential | UnsetType | None = None if no_credential else UNSET
@@ -177,7 +181,10 @@ def refresh_remote_agent(kernel: Kernel, agent: str) -> None:
 @limit_option
 @remote
 def list_cards(kernel: Kernel, agent: str, version: int | None, most: int) -> None:
-    """List the versions of an agent's own card, the newest first; refused ones are there, marked invalid."""
+    """List the versions of an agent's card, the newest first.
+
+    Refused ones are there too, marked invalid.
+    """
     if version is not None:
         click.echo(bytes(kernel.run(calls.card(agent, version))))
         return
@@ -189,7 +196,10 @@ def list_cards(kernel: Kernel, agent: str, version: int | None, most: int) -> No
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @remote
 def remove_remote_agent(kernel: Kernel, agent: str, yes: bool) -> None:
-    """Retire a remote agent: no contact any more, its credential is forgotten."""
+    """Retire a remote agent for good.
+
+    There is no contact any more, and its credential is forgotten. Its name stays taken.
+    """
     if not yes:
         click.confirm(f"Retire {agent}? It cannot come back, and its name stays taken.", abort=True, err=True)
     retired = kernel.run(calls.remove(agent))
