@@ -8,8 +8,8 @@ not know, were signed as they are written. Each form says the same of what we re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import rfc8785
 from a2a.types import AgentCard
-from a2a.utils._jcs import CanonicalizationError, canonicalize
 from google.api.field_behavior_pb2 import FieldBehavior, field_behavior  # type: ignore[import-untyped]
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -30,8 +30,8 @@ def forms_of(written: Mapping[str, Any], read: AgentCard | None) -> Iterator[byt
         candidates = [by_presence(read), _without_empty(as_sdk), *candidates]
     for candidate in candidates:
         try:
-            yield canonicalize(candidate).encode()
-        except CanonicalizationError:
+            yield rfc8785.dumps(candidate)
+        except rfc8785.CanonicalizationError:
             continue
 
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import rfc8785
 from a2a.types import a2a_pb2
-from a2a.utils._jcs import canonicalize
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -66,7 +66,7 @@ class CardSigner:
 
     def _sign(self, text: bytes, kid: str, private: ec.EllipticCurvePrivateKey) -> a2a_pb2.AgentCardSignature:
         header = {"alg": "ES256", "typ": "JOSE", "kid": kid, "jku": self._key_set_url}
-        protected = _base64(canonicalize(header).encode())
+        protected = _base64(rfc8785.dumps(header))
         r, s = decode_dss_signature(private.sign(f"{protected}.{_base64(text)}".encode(), _ES256))
         return a2a_pb2.AgentCardSignature(
             protected=protected, signature=_base64(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
@@ -80,7 +80,7 @@ def forms_of(card: a2a_pb2.AgentCard, *written: Mapping[str, Any]) -> list[bytes
         card: without signatures.
         written: the JSON in which it goes out, without signatures.
     """
-    found = (canonicalize(form).encode() for form in (to_json(card), _without_empty(MessageToDict(card)), *written))
+    found = (rfc8785.dumps(form) for form in (to_json(card), _without_empty(MessageToDict(card)), *written))
     return list(dict.fromkeys(found))
 
 
