@@ -29,7 +29,8 @@ Sign = Callable[[bytes], tuple[str, bytes]]
 class Webhooks:
     """Brings notifications to their receivers; made by `opened`."""
 
-    def __init__(self, http: httpx.AsyncClient, sign: Sign, clock: Clock) -> None:
+    def __init__(self, guard: Guard, http: httpx.AsyncClient, sign: Sign, clock: Clock) -> None:
+        self._guard = guard
         self._http = http
         self._sign = sign
         self._clock = clock
@@ -39,7 +40,7 @@ class Webhooks:
     async def opened(cls, guard: Guard, sign: Sign, clock: Clock, *, most: int) -> "AsyncIterator[Webhooks]":
         """Open connections as needed while the block runs, so many at a time."""
         async with guard.client(connections=most) as http:
-            yield cls(http, sign, clock)
+            yield cls(guard, http, sign, clock)
 
     async def post(self, url: str, notification: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one notification and say what came of it; where the name leads is looked up and judged anew.
@@ -61,6 +62,7 @@ class Webhooks:
             "webhook-key-id": kid,
         }
         try:
+            self._guard.check(url)  # as it is written; the HTTP client would read it its own way first
             async with self._http.stream("POST", url, content=body, headers=sent) as response:
                 answer = rules.read_answer(
                     response.status_code, response.headers.get("retry-after", ""), self._clock.now()

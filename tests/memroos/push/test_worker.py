@@ -1,7 +1,6 @@
 """Deliveries to real receivers: slow, failing, redirecting, talking nonsense, gone, and many."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -365,38 +364,6 @@ def test_a_deleted_configuration_hears_nothing_more(posting: Callable[..., None]
 
     with receiving() as receiver:
         posting(story)
-
-
-@pytest.mark.parametrize("ending", ["deleted", "replaced"])
-def test_what_was_ended_while_it_waited_for_room_is_not_sent_there(
-    posting: Callable[..., None], caller: Actor, worker: Actor, monkeypatch: pytest.MonkeyPatch, ending: str
-) -> None:
-    monkeypatch.setattr("memroos.push.worker.AT_ONCE", 1)
-
-    async def story(post: Post) -> None:
-        task = await post.send(caller)
-        first = await post.create(caller, task, receiver.url, id="first")
-        await post.create(caller, task, receiver.url, id="second", scheme="Bearer", credentials="old-secret")
-        await post.work(worker, steps=0)
-        await until(lambda: receiver.got)  # one is on its way, the other waits for its room
-        waiting = "second" if receiver.got[0].id.startswith(first) else "first"
-        if ending == "deleted":
-            await post.house.db.write(caller, push.delete_named_config, task.id, waiting)
-        else:
-            await post.create(caller, task, f"{receiver.url}/new", id=waiting)
-        answering.set()
-        await asyncio.sleep(0.3)
-
-        others = [got for got in receiver.got if got.id.startswith(first) is not (waiting == "second")]
-        assert {got.path for got in others} == ({"/hook/new"} if ending == "replaced" else set())
-
-    def answer(_: Got) -> Reply:
-        answering.wait(5)
-        return Reply()
-
-    answering = threading.Event()
-    with receiving(answer) as receiver:
-        posting(story, timeout_s=5)
 
 
 def test_secrets_that_cannot_be_read_are_a_failure_like_others(
