@@ -19,6 +19,7 @@ from a2a.client import Client
 from a2a.types import a2a_pb2 as pb
 from a2a.utils import errors as sdk
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from tests.disguises import DISGUISES
 from tests.flows.kernel import Agent, Kernel, free_port
 from tests.flows.test_a2a_sdk_client import client_at
 from tests.memroos.push.receiver import Got, Receiver, Reply, receiving
@@ -301,6 +302,29 @@ def test_an_address_that_is_not_allowed_is_refused_at_once_and_nothing_is_sent(
     assert (refused.status_code, refused.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
     assert words in refused.text
     assert kernel.done("GET", "/api/tasks", key=caller.key)["items"] == before  # both or neither
+
+
+def test_no_door_takes_a_disguised_address(new_kernel: Callable[..., Kernel]) -> None:
+    """With a message and for a task, in each binding; where everything public is allowed, none of these is."""
+    kernel = new_kernel(outbound_allow="*", requests_per_minute="100000", request_burst="10000").start()
+    caller, worker = kernel.create_agent("caller"), kernel.create_agent("worker", skills=("count",))
+    task = send(kernel, caller, worker).json()["task"]["id"]
+    before = kernel.done("GET", "/api/tasks", key=caller.key)["items"]
+
+    async def story() -> None:
+        for binding in ("JSONRPC", "HTTP+JSON"):
+            async with client_at(kernel, caller.key, binding, f"/a2a/agents/{worker.name}") as client:
+                for url in DISGUISES:
+                    config = pb.TaskPushNotificationConfig(task_id=task, url=url)
+                    with pytest.raises(sdk.InvalidParamsError):
+                        await client.create_task_push_notification_config(config)
+                    with pytest.raises(sdk.InvalidParamsError):
+                        await begun(client, task_push_notification_config=pb.TaskPushNotificationConfig(url=url))
+
+    asyncio.run(story())
+
+    assert kernel.done("GET", "/api/push-notifications", key=caller.key)["items"] == []
+    assert kernel.done("GET", "/api/tasks", key=caller.key)["items"] == before
 
 
 def test_a_task_that_has_ended_takes_a_configuration_that_is_done(kernel: Kernel, caller: Agent) -> None:
