@@ -11,7 +11,7 @@ from memroos.broker import queries
 from memroos.broker.queries.tasks import ARTIFACTS_AT_ONCE
 from memroos_contracts.broker import Artifact, ArtifactReport, Part, TaskState
 from memroos_contracts.errors import InvalidCursor
-from memroos_contracts.identity import Actor
+from memroos_contracts.identity import Actor, AgentId
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database
 
@@ -158,3 +158,34 @@ def test_what_is_overdue_or_dead_is_found_in_every_workspace(
     found = house.db.read_now(KERNEL, queries.list_overdue, most=10)
 
     assert set(found) == {(there.workspace_id, there.id), (done.workspace_id, done.id)}
+
+
+def test_a_task_can_be_seen_as_it_was_at_each_generation(
+    house: House, caller: Actor, worker: Actor, clock: ManualClock
+) -> None:
+    task = house.send(caller)
+    seen = [task]
+    claim = house.claim(worker)
+    seen.append(house.see(task))
+    for verb in (broker.report_progress, broker.ask_caller):
+        clock.advance(seconds=1)
+        seen.append(house.db.write_now(worker, verb, task.id, report(claim, "words")))
+    log = house.log(task)
+
+    assert [queries.as_of(seen[-1], log, then.generation) for then in seen] == seen
+
+
+def test_what_an_agent_has_to_do_is_known_without_counting(house: House, caller: Actor, worker: Actor) -> None:
+    def load() -> tuple[int, int]:
+        return house.db.read_now(KERNEL, queries.load_of, AgentId(str(worker.agent)))
+
+    assert load() == (0, 0)
+    first, _ = house.send(caller), house.send(OPERATOR)
+    assert load() == (2, 2)
+    claim = house.claim(worker)
+    house.db.write_now(worker, broker.ask_caller, claim.task.id, report(claim, "Which one?"))
+    assert load() == (2, 1)
+    house.db.write_now(OPERATOR, broker.cancel_task, first.id)
+    assert load() == (1, 1)
+    assert house.db.read_now(OPERATOR, queries.count_open, caller.principal) == 0
+    assert house.db.read_now(OPERATOR, queries.count_open, OPERATOR.principal) == 1

@@ -230,3 +230,22 @@ def test_text_for_people_holds_texts_data_and_addresses() -> None:
 @given(st.builds(produced, st.text(max_size=3), st.text(max_size=3)))
 def test_an_event_survives_its_stored_form(event: TaskEvent) -> None:
     assert msgspec.json.decode(msgspec.json.encode(event), type=TaskEvent) == event
+
+
+HOPS = st.lists(st.from_regex(r"(HTTP/)?1\.1 [a-z0-9.-]{1,20}( \([a-z ]*\))?", fullmatch=True))
+
+
+@given(hops=HOPS, place=st.integers(0, 10), form=st.sampled_from(["{}", "1.1 {}", "HTTP/2 {} (a remark)"]))
+def test_a_broker_finds_itself_in_any_hop_and_nobody_else(hops: list[str], place: int, form: str) -> None:
+    us = "memroos-0123456789abcdef"
+    there = [*hops[:place], form.format(us), *hops[place:]]
+
+    assert rules.came_through(there, us)
+    assert not rules.came_through(hops, us)
+    assert not rules.came_through(there, us[:-1])
+    assert not rules.came_through(there, "")
+
+
+@given(state=st.sampled_from(TaskState))
+def test_work_is_in_flight_while_it_is_the_agents_turn(state: TaskState) -> None:
+    assert rules.is_in_flight(state) == (not rules.waits_for_caller(state))
