@@ -49,6 +49,7 @@ LIBRARIES = {
         "alembic",
         "cryptography",
         "httpcore",
+        "httptools",
         "httpx",
         "litestar",
         "msgspec",
