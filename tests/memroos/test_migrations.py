@@ -42,7 +42,7 @@ def take_back(path: Path, revision: str) -> None:
     engine.dispose()
 
 
-def test_work_that_stayed_inside_outlives_the_way_back_and_forth(
+def test_work_that_stayed_inside_outlives_the_way_back_and_forth(  # noqa: PLR0917 - fixtures
     house: House, caller: Actor, worker: Actor, agent: AgentId, terms: push.Terms, gate: Gate, db_path: Path
 ) -> None:
     mine = house.send(caller, agent=worker.id)

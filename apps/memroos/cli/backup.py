@@ -26,7 +26,8 @@ def backup(archive: Path, data_dir: Path | None, as_json: bool) -> None:
     are signed with, and the key that credentials of remote agents and webhooks are encrypted with, unless that lies
     elsewhere: keep it as you keep keys. The operator's key is not in it.
     """
-    source = kernel_settings(data_dir).data_dir
+    settings = kernel_settings(data_dir)
+    source = settings.data_dir
     progress = Progress()
     try:
         manifest = files.back_up(
@@ -43,7 +44,10 @@ def backup(archive: Path, data_dir: Path | None, as_json: bool) -> None:
         progress.end()
     out = Output(as_json=as_json)
     out.facts(manifest, _facts(archive, manifest))
-    out.say(f"\nIt holds secrets ({audit.KEY_FILE}, {keyset.FILE}, {SECRETS_KEY_FILE}): keep it as you keep keys.")
+    secret = ", ".join(file.name for file in manifest.files if file.secret)
+    out.say(f"\nIt holds secrets ({secret}): keep it as you keep keys.")
+    if settings.secrets_key_path.resolve() != (source / SECRETS_KEY_FILE).resolve():
+        out.say(f"What opens the credentials of remote agents and webhooks is not in it: {settings.secrets_key_path}.")
 
 
 @click.command()

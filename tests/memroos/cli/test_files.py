@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -104,6 +105,20 @@ def test_a_backup_holds_the_database_and_the_ledgers_key_and_says_that_it_is_sec
     assert "keep it as you keep keys" in result.stdout
 
 
+def test_a_backup_names_the_secrets_it_holds_and_the_one_it_does_not(run: Run, tmp_path: Path, data_dir: Path) -> None:
+    within = run("backup", "within").stdout
+    elsewhere = (data_dir / "secrets.key").rename(tmp_path / "apart.key")
+
+    without = run("backup", "without", MEMROOS_SECRETS_KEY_FILE=str(elsewhere)).stdout
+
+    assert "(ledger.key, signing.keys, secrets.key)" in within
+    assert "not in it" not in within
+    assert "(ledger.key, signing.keys)" in without
+    assert f"webhooks is not in it: {elsewhere}." in " ".join(without.split())
+    files = (tmp_path / "without").iterdir()
+    assert {file.name for file in files} & {"secrets.key", "apart.key"} == set()
+
+
 def test_what_was_restored_elsewhere_verifies(run: Run, tmp_path: Path) -> None:
     run("backup", "today")
 
@@ -161,11 +176,12 @@ def test_a_backup_that_cannot_be_made_says_why(run: Run) -> None:
 
 
 def examine(data_dir: Path, port: int = 0) -> dict[str, Check]:
-    return {check.name: check for check in doctor.examine(Settings(data_dir=data_dir, port=port))}
+    return {check.name: check for check in doctor.examine(Settings(data_dir=data_dir, port=port, grpc_port=0))}
 
 
 def test_a_sound_kernel_passes_every_check(run: Run) -> None:
-    for_people, for_programs = run("doctor", MEMROOS_PORT="0"), run("doctor", "--json", MEMROOS_PORT="0")
+    ports = {"MEMROOS_PORT": "0", "MEMROOS_GRPC_PORT": "0"}
+    for_people, for_programs = run("doctor", **ports), run("doctor", "--json", **ports)
 
     assert for_people.exit_code == 0, for_people.output
     checks = msgspec.json.decode(for_programs.stdout)
@@ -235,6 +251,27 @@ def test_a_stranger_at_the_address_fails(data_dir: Path) -> None:
     assert "MEMROOS_PORT" in check.remedy
 
 
+def test_a_stranger_where_grpc_is_to_be_served_fails(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        found = {check.name: check for check in doctor.examine(Settings(data_dir=data_dir, port=0, grpc_port=port))}
+
+    assert found["gRPC address"].level is Level.FAIL
+    assert "MEMROOS_GRPC_PORT" in found["gRPC address"].remedy
+
+
+def test_spans_that_nobody_could_send_fail(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = Settings(data_dir=data_dir, otel_endpoint="http://127.0.0.1:4318")
+    (found,) = doctor.check_tracing(wanted)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace.export", None)  # the extra is not installed
+    (missing,) = doctor.check_tracing(wanted)
+
+    assert found.level is Level.OK
+    assert missing.level is Level.FAIL
+    assert "memroos[otel]" in missing.found
+    assert list(doctor.check_tracing(Settings(data_dir=data_dir))) == []
+
+
 def test_a_running_kernel_is_named(data_dir: Path) -> None:
     with lock.hold(data_dir / "kernel.lock", address="http://127.0.0.1:4711"):
         assert "http://127.0.0.1:4711" in examine(data_dir)["lock"].found
@@ -259,7 +296,7 @@ def test_a_clock_that_went_back_fails(data_dir: Path, monkeypatch: pytest.Monkey
 def test_a_changed_ledger_fails(run: Run, data_dir: Path) -> None:
     tamper(data_dir)
 
-    result = run("doctor", MEMROOS_PORT="0")
+    result = run("doctor", MEMROOS_PORT="0", MEMROOS_GRPC_PORT="0")
 
     assert result.exit_code == 1
     assert "Event 2" in result.stdout
