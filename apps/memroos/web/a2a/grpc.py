@@ -74,6 +74,13 @@ OPERATIONS = {
 
 HEAD_MAX_BYTES = 65_536
 
+KEEP_ALIVE_S = 30.0
+"""How long a connection is quiet before we ask whether its client is still there: a stream has nothing else to tell."""
+GONE_S = 10.0
+"""How long we wait for that answer; then its streams end."""
+CLIENTS_ASK_S = 5.0
+"""How often clients may ask the same of us; the library's own answer is five minutes, and then it hangs up."""
+
 T = TypeVar("T")
 _log = log.get(__name__)
 _caller: ContextVar[tuple[Actor, Call]] = ContextVar("a2a_grpc_caller")
@@ -87,6 +94,7 @@ class GrpcDoor:
         host: address to listen on.
         port: port to listen on, 0 for any free one.
         body_limit_bytes: largest message, as for the other bindings.
+        keep_alive_s: after how long a quiet connection is asked whether its client is still there.
     """
 
     def __init__(  # noqa: PLR0913 - what the front door gets, and where it stands
@@ -99,11 +107,13 @@ class GrpcDoor:
         host: str,
         port: int,
         body_limit_bytes: int,
+        keep_alive_s: float = KEEP_ALIVE_S,
     ) -> None:
         self._handler = handler
         self._entrance = Entrance(keyring, limiter, clock)
         self._host = host
         self._body_limit_bytes = body_limit_bytes
+        self._keep_alive_s = keep_alive_s
         self._server: grpc.aio.Server | None = None
         self.port = port
 
@@ -113,11 +123,19 @@ class GrpcDoor:
         Raises:
             RuntimeError: the port is taken.
         """
+        gone_ms = round(min(GONE_S, self._keep_alive_s) * 1_000)
         server = grpc.aio.server(
             interceptors=[self._entrance],
             options=[
                 ("grpc.max_receive_message_length", self._body_limit_bytes),
                 ("grpc.max_metadata_size", HEAD_MAX_BYTES),
+                ("grpc.keepalive_time_ms", round(self._keep_alive_s * 1_000)),
+                # Both: the second is a minute, and nobody is gone before either is over.
+                ("grpc.keepalive_timeout_ms", gone_ms),
+                ("grpc.http2.ping_timeout_ms", gone_ms),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.max_pings_without_data", 0),  # any number; two, and then it would not ask any more
+                ("grpc.http2.min_ping_interval_without_data_ms", round(CLIENTS_ASK_S * 1_000)),
                 ("grpc.so_reuseport", 0),  # or two kernels would share a port, and a caller meet either
             ],
         )
