@@ -332,6 +332,7 @@ def run_kernel(settings: Settings) -> None:
     Raises:
         AlreadyRunning: another kernel runs on this data directory.
         TracingRefused: spans are wanted, and cannot be made.
+        AddressTaken: something else is where gRPC is to be served.
         SystemExit: one of the workers died, which ends the rest too; the log says of what.
     """
     log.configure(process="kernel", level=settings.log_level, form=settings.log_format)
@@ -340,6 +341,8 @@ def run_kernel(settings: Settings) -> None:
         lock.hold(settings.data_dir / LOCK, process="kernel") as held,
         tracing.exporting(settings.otel_endpoint, "memroos-kernel", __version__),
     ):
+        if settings.grpc:
+            server.check_free(settings.host, settings.grpc_port)
         kernel = Kernel(settings)
         server.run(
             kernel.app,

@@ -6,9 +6,11 @@ sets `Stopping`, which ends the streams; requests in flight get most of the grac
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Generator
@@ -37,6 +39,25 @@ BACKLOG = 2_048
 CUT_OFF_STATUS = 75  # EX_TEMPFAIL: what was acknowledged is safe, what was in flight is not answered
 
 _log = log.get(__name__)
+
+
+class AddressTaken(OSError):
+    """Nobody can listen there now; the sentence says where and why."""
+
+
+def check_free(host: str, port: int) -> None:
+    """Try whether one can listen there, for a server that only has a traceback to say it with.
+
+    Raises:
+        AddressTaken: one cannot.
+    """
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        if error.errno not in {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL}:
+            return  # a host by name, say: the server knows better what to make of it
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise AddressTaken(f"cannot listen at {where}: {os.strerror(error.errno).lower()}") from error
 
 
 def run(

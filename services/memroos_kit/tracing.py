@@ -132,6 +132,24 @@ def is_on() -> bool:
     return _Export.tracer is not None
 
 
+def check(endpoint: str) -> None:
+    """See whether spans could be sent there, without sending any.
+
+    Raises:
+        TracingRefused: the address is none, or the extra is not installed.
+    """
+    _traces_address(endpoint)
+    try:
+        import opentelemetry.exporter.otlp.proto.http.trace_exporter  # noqa: PLC0415
+        import opentelemetry.sdk.trace  # noqa: PLC0415
+        import opentelemetry.sdk.trace.export  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise TracingRefused(
+            "MEMROOS_OTEL_ENDPOINT is set, but OpenTelemetry is not installed: pip install 'memroos[otel]', "
+            "or unset it."
+        ) from error
+
+
 def configure(endpoint: str, service_name: str, version: str = "") -> None:
     """Send this process's spans to a collector, from a thread of their own; without an endpoint, nowhere.
 
@@ -146,18 +164,13 @@ def configure(endpoint: str, service_name: str, version: str = "") -> None:
     shutdown()
     if not endpoint:
         return
-    address = _traces_address(endpoint)
-    try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - an extra
-        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-    except ImportError as error:
-        raise TracingRefused(
-            "MEMROOS_OTEL_ENDPOINT is set, but OpenTelemetry is not installed: pip install 'memroos[otel]', "
-            "or unset it."
-        ) from error
+    check(endpoint)
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - an extra
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
+    address = _traces_address(endpoint)
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # it says every try; `_Watched` says it once
     exporter = OTLPSpanExporter(endpoint=address, timeout=EXPORT_S)
     about = {"service.name": service_name, "service.version": version or "unknown"}

@@ -25,7 +25,7 @@ from memroos.cli.output import Output, Progress, paint, printable, size, when
 from memroos.cli.settings import kernel_settings
 from memroos.settings import Settings
 from memroos_contracts.errors import MemroosError
-from memroos_kit import lock
+from memroos_kit import lock, tracing
 from memroos_kit.clock import from_micros
 from memroos_kit.db import migrate
 from memroos_kit.sqlite import OLDEST_SOUND, sqlite3
@@ -86,6 +86,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         check_keys,
         check_space,
         check_process,
+        check_tracing,
         check_migration,
         check_clock,
         check_ledger,
@@ -168,16 +169,33 @@ def check_process(settings: Settings) -> Iterator[Check]:
     """Who uses the data directory, and whether the address is free or the kernel's."""
     holder = lock.find_holder(settings.data_dir / supervisor.KERNEL_LOCK)
     yield Check("lock", Level.OK, str(holder) if holder else "no kernel runs here")
-    if settings.port == 0:
-        return
-    address = supervisor.kernel_url(settings)
+    if settings.port:
+        yield _door("address", supervisor.kernel_url(settings), "MEMROOS_PORT", runs=holder is not None)
+    if settings.grpc and settings.grpc_port:
+        door = msgspec.structs.replace(settings, port=settings.grpc_port)
+        address = supervisor.kernel_url(door).removeprefix("http://")
+        yield _door("gRPC address", address, "MEMROOS_GRPC_PORT", runs=holder is not None)
+
+
+def _door(name: str, address: str, setting: str, *, runs: bool) -> Check:
     answers = _answers(address)
-    if answers and holder is None:
-        yield Check("address", Level.FAIL, f"something else listens at {address}", "Stop it, or set MEMROOS_PORT.")
-    elif holder is not None and not answers:
-        yield Check("address", Level.WARN, f"the kernel runs, but not at {address}", "It may be starting still.")
+    if answers and not runs:
+        return Check(name, Level.FAIL, f"something else listens at {address}", f"Stop it, or set {setting}.")
+    if runs and not answers:
+        return Check(name, Level.WARN, f"the kernel runs, but not at {address}", "It may be starting still.")
+    return Check(name, Level.OK, f"{address} is {'the kernel' if answers else 'free'}")
+
+
+def check_tracing(settings: Settings) -> Iterator[Check]:
+    """Whether spans can be sent, where that is wanted."""
+    if not settings.otel_endpoint:
+        return
+    try:
+        tracing.check(settings.otel_endpoint)
+    except tracing.TracingRefused as error:
+        yield Check("traces", Level.FAIL, str(error), "docs/how-to/trace-a-task.md has the steps.")
     else:
-        yield Check("address", Level.OK, f"{address} is {'the kernel' if answers else 'free'}")
+        yield Check("traces", Level.OK, f"go to {settings.otel_endpoint}")
 
 
 def _answers(url: str) -> bool:

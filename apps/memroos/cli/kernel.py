@@ -1,9 +1,11 @@
 """`memroos kernel`: the kernel's own process. This module loads the whole server, and no other command's does."""
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from typing import ClassVar
 
 import click
@@ -14,6 +16,7 @@ from memroos.cli.settings import kernel_settings
 from memroos.supervisor import REFUSED
 from memroos_contracts.errors import MemroosError
 from memroos_kit.lock import AlreadyRunning
+from memroos_kit.server import AddressTaken
 from memroos_kit.tracing import TracingRefused
 
 
@@ -33,12 +36,21 @@ def kernel(supervised: bool) -> None:
     settings = kernel_settings()
     if supervised:
         threading.Thread(target=_stop_when_alone, name="supervised", daemon=True).start()
-    try:
+    with _said_as_refusals():
         wiring.run_kernel(settings)
+
+
+@contextlib.contextmanager
+def _said_as_refusals() -> Iterator[None]:
+    try:
+        yield
     except AlreadyRunning as error:
         raise Refused(f"{error}.", "One kernel serves one data directory: MEMROOS_DATA_DIR.") from error
     except TracingRefused as error:
         raise Refused(str(error), "docs/how-to/trace-a-task.md has the steps.") from error
+    except AddressTaken as error:
+        hint = "Name another port with MEMROOS_GRPC_PORT, or do without gRPC: MEMROOS_GRPC=false."
+        raise Refused(f"The kernel's gRPC door {error}.", hint) from error
     except MemroosError as error:
         raise Refused(str(error), f"docs/reference/problems.md explains {error.slug()}.") from error
     except OSError as error:

@@ -21,10 +21,11 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """Settings of a system of its own, on a port of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        port, grpc_port = one.getsockname()[1], other.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEMROOS_")}
-    return kept | {"MEMROOS_DATA_DIR": str(tmp_path / "data"), "MEMROOS_PORT": str(port)}
+    ports = {"MEMROOS_PORT": str(port), "MEMROOS_GRPC_PORT": str(grpc_port)}
+    return kept | {"MEMROOS_DATA_DIR": str(tmp_path / "data")} | ports
 
 
 @pytest.fixture
@@ -121,6 +122,17 @@ def test_a_start_that_is_refused_says_why(memroos: Command, environment: dict[st
 
     assert result.returncode == 1
     assert "It did not start; its last words stand above." in result.stderr
+
+
+def test_a_port_for_grpc_that_is_taken_is_named_with_its_setting(memroos: Command, environment: dict[str, str]) -> None:
+    port = environment["MEMROOS_GRPC_PORT"]
+    with socket.create_server(("127.0.0.1", int(port))):
+        result = memroos("up", "--detach")
+
+    assert result.returncode == 1
+    assert f"gRPC door cannot listen at 127.0.0.1:{port}: address already in use." in result.stderr
+    assert "MEMROOS_GRPC_PORT" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
