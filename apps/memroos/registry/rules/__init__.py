@@ -1,6 +1,7 @@
 """Decisions of the registry, pure: `agents` and keys, `remote` agents."""
 
 from memroos.registry.rules.agents import (
+    RESERVED_AGENTS,
     RegistryEvent,
     actor_id,
     are_within,
@@ -44,10 +45,10 @@ from memroos.registry.rules.remote import (
 )
 
 __all__ = [
-    "BREAKER_AFTER", "CARDS_PER_DAY", "FORGOTTEN_AFTER", "Card", "Interface", "Look", "Reading", "RegistryEvent",
-    "Verdict", "actor_id", "are_within", "can_move", "can_see_workspaces", "compose_key", "decide_breaker",
-    "decide_key_state", "decide_liveness", "digest", "earliest", "find_weakness", "is_admitted", "is_name",
-    "is_plausible", "liveness_of", "name_from", "offers", "origin", "pause_after", "problems_of_new",
+    "BREAKER_AFTER", "CARDS_PER_DAY", "FORGOTTEN_AFTER", "RESERVED_AGENTS", "Card", "Interface", "Look", "Reading",
+    "RegistryEvent", "Verdict", "actor_id", "are_within", "can_move", "can_see_workspaces", "compose_key",
+    "decide_breaker", "decide_key_state", "decide_liveness", "digest", "earliest", "find_weakness", "is_admitted",
+    "is_name", "is_plausible", "liveness_of", "name_from", "offers", "origin", "pause_after", "problems_of_new",
     "problems_of_new_key", "problems_of_profile", "problems_of_remote", "problems_of_scopes", "read_key",
     "scope_allows", "shown", "silent_at", "until_next_look",
 ]  # fmt: skip

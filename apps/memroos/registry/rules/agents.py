@@ -44,6 +44,9 @@ FEWEST_DISTINCT_CHARACTERS = 10
 RESERVED_SERVICES = frozenset({"kernel"})
 """Names under which the system itself acts; no key may be made for them."""
 
+RESERVED_AGENTS = frozenset({str(DEFAULT_WORKSPACE)})
+"""Names that no agent may have: where an agent is reached by its name as tenant, they mean something else."""
+
 _MOVES: dict[AgentState, frozenset[AgentState]] = {
     AgentState.DRAFT: frozenset({AgentState.ACTIVE, AgentState.QUARANTINED, AgentState.RETIRED}),
     AgentState.ACTIVE: frozenset({AgentState.QUARANTINED, AgentState.RETIRED}),
@@ -88,6 +91,8 @@ def problems_of_new(new: NewAgent) -> dict[str, str]:
     problems = problems_of_profile(new.kind, new.skills, new.endpoint_url)
     if not is_name(new.name):
         problems["name"] = "1 to 64 lower-case letters, digits and hyphens; a hyphen neither first nor last"
+    elif new.name in RESERVED_AGENTS:
+        problems["name"] = "the default workspace's name, which as a tenant means the kernel's own endpoint"
     if new.state not in (AgentState.DRAFT, AgentState.ACTIVE):
         problems["state"] = "a new agent is draft or active"
     return problems

@@ -116,15 +116,22 @@ def add_remote_agent(tx: Tx, new: NewRemoteAgent, look: rules.Look, sealer: Seal
 
 
 def change_remote_agent(
-    tx: Tx, agent: str, change: RemoteAgentChange, sealer: Sealer, *, card_url: str = "", version: int | None = None
+    tx: Tx,
+    agent: str,
+    change: RemoteAgentChange,
+    sealer: Sealer,
+    *,
+    look: rules.Look | None = None,
+    version: int | None = None,
 ) -> RemoteAgentView:
     """Change where a remote agent's card is, how often it is looked at, what is shown to it, or how it has to sign.
 
-    The next look, at once, judges the card anew.
+    A card at a new address is put in force at once: what is shown to the agent from now on never goes to where it was
+    before. The next look, at once, judges the card anew.
 
     Args:
         agent: its id or name.
-        card_url: where the card was found, for a new `change.card_url`.
+        look: what was found at a new `change.card_url`.
         version: the version of the agent that the change was made for; None means whichever it has now.
 
     Raises:
@@ -132,6 +139,7 @@ def change_remote_agent(
         Denied: policy does not let this actor change it.
         AgentRetired: it takes no more changes.
         AgentChanged: somebody else was faster.
+        CardRefused: the card at the new address cannot take the place of the one in force.
     """
     row, profile = _load(tx, agent)
     tx.authorize(Action.AGENT_UPDATE, queries.agent_asset(row.agent_id))
@@ -142,14 +150,13 @@ def change_remote_agent(
     fields = [name for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET]
     if change.interval_s is not msgspec.UNSET:
         row.interval_s = change.interval_s
-    if change.card_url is not msgspec.UNSET:
-        row.card_url = card_url or change.card_url
-        row.credential_origin = ""
     if change.credential is not msgspec.UNSET:
         row.credential = _sealed(change.credential, row.agent_id, sealer)
         row.credential_origin = ""
     if change.pinned_keys is not msgspec.UNSET:
         row.pinned_keys = list(change.pinned_keys)
+    if look is not None:
+        _move(tx, row, profile, look)
     row.etag, row.next_poll_at = "", tx.now
     agents.touch(tx, profile)
     agents.announce(tx, profile, RegistryEvent.AGENT_UPDATED, fields=sorted(fields))
@@ -209,16 +216,27 @@ def report_remote(tx: Tx, agent_id: str, *, ok: bool, error: str = "") -> None:
     tx.session.flush()
 
 
+def _move(tx: Tx, row: RemoteAgent, profile: Agent, look: rules.Look) -> None:
+    """Put the card at a new address in force; its agent is where a credential is shown from now on."""
+    if list(look.pinned_keys) != row.pinned_keys:
+        raise AgentChanged(agent=row.agent_id, version=profile.version)
+    row.card_url, row.credential_origin = look.card_url, ""
+    refusal = _take_card(tx, row, profile, look.card) if look.card else look.error
+    if refusal:
+        raise CardRefused(refusal, url=look.card_url)
+
+
 def _take_card(tx: Tx, row: RemoteAgent, profile: Agent, card: rules.Card) -> str:
     """Put a card in force, or keep it as refused; return why it was not taken."""
     current, newest = queries.find_card(tx, row), queries.newest_card(tx, row.agent_id)
     assert current is not None
     assert newest is not None
     known = (current.digest, current.signature, current.signature_key)
+    if not card.verdict.refusal and known == (card.digest, card.verdict.state, card.verdict.key_id):
+        # The interface in force stays, even where another allow-list lets us prefer another one of the same card.
+        row.etag, row.credential_origin = card.etag, row.credential_origin or rules.origin(profile.endpoint_url)
+        return ""
     if not (refusal := _refusal(row, card)):
-        if known == (card.digest, card.verdict.state, card.verdict.key_id):
-            row.etag, row.credential_origin = card.etag, rules.origin(card.reading.interface.url)
-            return ""
         if queries.count_cards_since(tx, row.agent_id, tx.now - DAY) >= rules.CARDS_PER_DAY:
             return f"The card changes too often: more than {rules.CARDS_PER_DAY} versions in a day."
         before = json.loads(current.body)  # read as it was before it was kept
@@ -333,7 +351,7 @@ def _free_name(tx: Read, title: str) -> str:
         raise InvalidRequest(fields={"name": "its card's name has no letters or digits to make one from; give one"})
     for number in range(1, 100):
         name = stem if number == 1 else f"{stem[:60].rstrip('-')}-{number}"
-        if queries.find_agent(tx, name) is None:
+        if name not in rules.RESERVED_AGENTS and queries.find_agent(tx, name) is None:
             return name
     raise AgentNameTaken(name=stem)
 

@@ -117,6 +117,7 @@ def test_whatever_is_sent_as_an_endpoint_is_judged_without_an_error(url: str) ->
         (NewAgent(name="scout", kind=AgentKind.REST), set()),
         (NewAgent(name="scout", kind=AgentKind.A2A, endpoint_url="https://a.example/"), set()),
         (NewAgent(name="Scout", kind=AgentKind.REST), {"name"}),
+        (NewAgent(name="default", kind=AgentKind.REST), {"name"}),
         (NewAgent(name="scout", kind=AgentKind.REST, state=AgentState.RETIRED), {"state"}),
         (NewAgent(name="scout", kind=AgentKind.REST, state=AgentState.QUARANTINED), {"state"}),
         (NewAgent(name="scout", kind=AgentKind.REST, endpoint_url="https://a.example/"), {"endpoint_url"}),

@@ -6,7 +6,7 @@ import pytest
 from tests.actors import AGENT, OPERATOR, STRANGER
 from tests.card_server import WELL_KNOWN, CardServer, card_of, old_card_of
 from tests.conftest import Policy
-from tests.memroos.registry.worker.conftest import SEALER, SECRET, Operator, Rows, run
+from tests.memroos.registry.worker.conftest import OWNER, SEALER, SECRET, Operator, Rows, run
 
 from memroos import registry
 from memroos.registry import CardRefused, CardUnavailable, RemoteAgents
@@ -20,12 +20,13 @@ from memroos_contracts.registry import (
     Liveness,
     NewRemoteAgent,
     RemoteAgentChange,
+    RemoteAgentView,
     SignatureState,
 )
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database
 from memroos_kit.db.once import Idempotency
-from memroos_kit.outbound import AddressRefused
+from memroos_kit.outbound import AddressRefused, Guard
 
 # -- registering -----------------------------------------------------------------------------------------------------
 
@@ -73,6 +74,8 @@ def test_names_made_from_cards_do_not_collide(operator: Operator, server: CardSe
     with pytest.raises(InvalidRequest):
         operator.add()
     assert operator.add(name="albatross").agent.title == "信天翁"
+    server.serve(card_of(server.url, name="Default"))
+    assert operator.add().agent.name == "default-2"
 
 
 def test_it_may_be_registered_as_a_draft_with_limits_of_our_own(operator: Operator) -> None:
@@ -265,6 +268,53 @@ def test_a_card_that_moves_the_interface_does_not_take_the_credential_along(
         allowed = operator.change(made, credential=Credential(value="for-the-new-place"))
         assert (allowed.health, allowed.interface_url) == (Health.HEALTHY, f"{thief.url}/rpc")
         assert registry.headers_of(operator.remote(made), SEALER) == {"Authorization": "Bearer for-the-new-place"}
+
+
+def test_a_new_credential_for_a_new_place_is_never_shown_at_the_old_one(
+    operator: Operator, server: CardServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where the look that follows the change does not succeed."""
+    made = operator.add(credential=Credential(value=SECRET)).agent.id
+    shown: list[dict[str, str]] = []
+
+    async def fails(remotes: RemoteAgents, *_: object) -> RemoteAgentView:
+        remote = operator.remote(made)
+        shown.append({remote.interface_url: str(registry.headers_of(remote, SEALER))})
+        return operator.look(made)
+
+    monkeypatch.setattr(RemoteAgents, "refresh", fails)
+    with CardServer() as other:
+        operator.change(made, card_url=other.url, credential=Credential(value="for-the-new-place"))
+
+        assert shown == [{f"{other.url}/rpc": "{'Authorization': 'Bearer for-the-new-place'}"}]
+
+
+def test_a_new_address_whose_card_is_refused_changes_nothing(operator: Operator) -> None:
+    made = operator.add(credential=Credential(value=SECRET))
+    with CardServer() as other, pytest.raises(CardRefused, match="not signed"):
+        operator.change(made.agent.id, card_url=other.url, pinned_keys=(OWNER.pin,))
+
+    kept = operator.remote(made.agent.id)
+    assert operator.look(made.agent.id).card_url == made.card_url
+    assert registry.headers_of(kept, SEALER) == {"Authorization": f"Bearer {SECRET}"}
+
+
+def test_another_allow_list_neither_moves_an_agent_nor_calls_its_card_a_moved_one(
+    operator: Operator, server: CardServer, db: Database
+) -> None:
+    port = server.url.rpartition(":")[2]
+    first = {"url": f"http://localhost:{port}/rpc", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}
+    card = card_of(server.url)
+    card["supportedInterfaces"].insert(0, first)
+    server.serve(card)
+    made = operator.add(credential=Credential(value=SECRET))
+
+    operator.remotes = RemoteAgents(db, Guard(allow=["127.0.0.1", "localhost"]), SEALER)
+    operator.change(made.agent.id, interval_s=5)  # the card is read again
+    again = operator.refresh(made.agent.id)
+
+    assert (again.health, again.interface_url, again.card_version) == (Health.HEALTHY, f"{server.url}/rpc", 1)
+    assert registry.headers_of(operator.remote(made.agent.id), SEALER) == {"Authorization": f"Bearer {SECRET}"}
 
 
 def test_retiring_forgets_the_credential_and_ends_the_looks(
