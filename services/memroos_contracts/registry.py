@@ -114,7 +114,7 @@ class NewAgent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoint_url: EndpointUrl = ""
     """Where its A2A interface is; only for kind `a2a`."""
     max_concurrency: Concurrency = 1
-    """How many tasks it is given at the same time."""
+    """How many tasks it is brought at the same time; an agent that claims its work decides that itself."""
     labels: Labels = {}
     capabilities: Capabilities = Capabilities()
 
