@@ -79,12 +79,12 @@ class RemoteAgents:
         credential = change.credential or None
         pins = change.pinned_keys if isinstance(change.pinned_keys, tuple) else due.pinned_keys
         _demand(rules.problems_of_remote(credential, pins, client.find_key_problem))
-        card_url = ""
+        look = None
         if isinstance(change.card_url, str):
             shown = client.headers(credential) if credential else {}
-            card_url = (await self._find(change.card_url, pins, shown)).card_url
+            look = await self._find(change.card_url, pins, shown)
         changed = await self._db.write(
-            actor, service.change_remote_agent, agent, change, self._sealer, card_url=card_url, version=version
+            actor, service.change_remote_agent, agent, change, self._sealer, look=look, version=version
         )
         touched = (change.card_url, change.credential, change.pinned_keys)
         if all(value is UNSET for value in touched):
