@@ -1,5 +1,6 @@
 """What is sent, when, and what an answer means."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -145,6 +146,16 @@ def test_in_0_3_each_notification_is_the_task_as_it_was() -> None:
         (5, TaskState.COMPLETED, None),
     ]
     assert notices[0].task.status_at == log[2].at
+
+
+def test_a_long_task_in_0_3_is_told_without_going_over_its_log_for_each_event() -> None:
+    log = story(*[TaskState.WORKING] * 8_000, TaskState.COMPLETED)
+    began = time.process_time()
+
+    notices = rules.find_notices(2, task_of(log), log, whole=True)
+
+    assert time.process_time() - began < 2, "each event costs more the longer the task is"
+    assert (len(notices), notices[-1].task.state) == (8_001, TaskState.COMPLETED)
 
 
 def test_what_came_after_the_look_at_the_task_is_left_for_the_next() -> None:
