@@ -124,22 +124,31 @@ async def settled(
 
 
 async def accepted(
-    tasks: broker.Tasks, notifier: events.Notifier, actor: Actor, task: TaskView, *, timeout_s: float
+    tasks: broker.Tasks,
+    notifier: events.Notifier,
+    actor: Actor,
+    task: TaskView,
+    *,
+    ended: Stopping,
+    timeout_s: float,
 ) -> TaskView:
     """Return a task that was just sent as its agent took it, or as it is when the time is over or somebody is needed.
 
     So a stream through the kernel begins as one from the agent itself.
+
+    Args:
+        ended: set from outside when the stream has to end early.
     """
     if task.accepted_generation:
         return task
     deadline = asyncio.get_running_loop().time() + timeout_s
-    with notifier.listen(task.id) as listener:
+    with notifier.listen(task.id) as listener, ended.calling(listener.wake):
         while True:
             task = tasks.get(actor, task.id)
             if task.accepted_generation:
                 return tasks.as_accepted(actor, task)
             left = deadline - asyncio.get_running_loop().time()
-            if broker.waits_for_caller(task.state) or left <= 0 or listener.closed:
+            if broker.waits_for_caller(task.state) or left <= 0 or _ends(ended, listener):
                 return task
             await listener.next(left)
 

@@ -200,8 +200,10 @@ async def send_away(line: Line) -> TaskView:
     return await line.db.write(OPERATOR, broker.send_message, send)
 
 
-async def begin(line: Line, task: TaskView, *, timeout_s: float = 10) -> TaskView:
-    return await streams.accepted(line.tasks, line.notifier, OPERATOR, task, timeout_s=timeout_s)
+async def begin(line: Line, task: TaskView, *, ended: Stopping | None = None, timeout_s: float = 10) -> TaskView:
+    return await streams.accepted(
+        line.tasks, line.notifier, OPERATOR, task, ended=ended or Stopping(), timeout_s=timeout_s
+    )
 
 
 def test_a_stream_of_a_remote_task_begins_where_its_agent_began(line: Line) -> None:
@@ -229,6 +231,11 @@ def test_a_stream_does_not_wait_for_ever_for_an_agent_that_takes_nothing(line: L
         task = await send_away(line)
 
         assert await begin(line, task, timeout_s=0.02) == task
+        ended = Stopping()
+        waiting = asyncio.ensure_future(begin(line, task, ended=ended))
+        await asyncio.sleep(0.02)
+        ended.set()
+        assert await waiting == task
 
     run(line, story)
 

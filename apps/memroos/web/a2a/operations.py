@@ -99,7 +99,8 @@ class BrokerHandler(PushOperations):
             send, length = self._send(actor, params, context), _history_length(params.configuration)
             verb = self._sending(actor, params, context)
             task = await self._read(actor, await self._db.write(actor, verb, send))
-            task = await streams.accepted(self._tasks, self._notifier, actor, task, timeout_s=ACCEPT_S)
+            task = await streams.accepted(self._tasks, self._notifier, actor, task, ended=ended, timeout_s=ACCEPT_S)
+            self._streams.demand_admitted(actor)
             sending.became(task)
             upstream.demand_taken(self._tasks, actor, task)
             if (message := upstream.only_message(task)) is not None:
