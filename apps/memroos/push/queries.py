@@ -48,9 +48,6 @@ _T = PushTry
 _row: Any = select(*(getattr(_C, name) for name in Row._fields))
 _in_workspace = _C.workspace_id == bindparam("workspace")
 _BY_ID = Hot(_row.where(_C.id == bindparam("id"), _in_workspace))
-_BY_NAME = Hot(
-    _row.where(_C.task_id == bindparam("task"), _C.owner == bindparam("owner"), _C.config_id == bindparam("config"))
-)
 _ANYWHERE = Hot(_row.where(_C.id == bindparam("id")))
 _OF_TASK = Hot(_row.where(_C.task_id == bindparam("task"), _in_workspace).order_by(_C.id))
 _ACTIVE = Hot(select(_C.id).where(text(ACTIVE), _C.id > bindparam("after")).order_by(_C.id).limit(bindparam("most")))
@@ -100,12 +97,6 @@ def find_named(tx: Read, task_id: str, config_id: str) -> Row | None:
     """Return the configuration that a task's callers know under a name: the actor's own, else one it may see."""
     seen = [row for row in of_task(tx, task_id) if row.config_id == config_id and _can_see(tx.actor, row)]
     return next((row for row in seen if row.owner == tx.actor.principal), seen[0] if seen else None)
-
-
-def find_own(tx: Read, task_id: str, config_id: str) -> Row | None:
-    """Return the configuration that the actor itself made under a name."""
-    found = tx.execute(_BY_NAME, task=task_id, owner=tx.actor.principal, config=config_id).fetchone()
-    return None if found is None else Row(*found)
 
 
 def of_task(tx: Read, task_id: str) -> list[Row]:

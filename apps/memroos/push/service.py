@@ -194,13 +194,16 @@ def delete_config(tx: Tx, push_id: PushId) -> None:
 def delete_named_config(tx: Tx, task_id: TaskId, config_id: str, *, agent_id: AgentId | None = None) -> None:
     """Send no more notifications of a task to where this configuration says. May be repeated.
 
+    Another's configuration is not deleted by a name that its owner gave it, also by those who may delete it: a repeat
+    would meet it once their own of this name is gone. They name its id.
+
     Raises:
         NotFound: the task is unknown, or somebody else's.
         Denied: policy does not let this actor delete it.
     """
     broker.get_task(tx, task_id, agent_id=agent_id)
     row = queries.find_named(tx, task_id, config_id)
-    if row is not None:
+    if row is not None and (row.owner == tx.actor.principal or row.id == config_id):
         _delete(tx, row)
 
 

@@ -214,8 +214,12 @@ def test_two_callers_may_use_one_name(desk: Desk, caller: Actor, task: TaskView)
         return desk.house.db.read_now(actor, push.get_named_config, task.id, "x").id
 
     assert (named(caller), named(OPERATOR), named(AUDITOR)) == (mine.id, theirs.id, mine.id)
-    desk.house.db.write_now(OPERATOR, push.delete_named_config, task.id, "x")
-    assert named(OPERATOR) == mine.id
+    for _ in range(2):
+        desk.house.db.write_now(OPERATOR, push.delete_named_config, task.id, "x")
+    assert named(OPERATOR) == mine.id, "a repeat ends nothing of others"
+    unnamed = desk.create(caller, task, NewPushConfig(f"{HOOK}/2"))
+    desk.house.db.write_now(OPERATOR, push.delete_named_config, task.id, unnamed.config_id)
+    assert desk.seen_by(caller) == [mine.id]
 
 
 def test_a_configuration_is_found_by_its_name_and_deleted_as_often_as_one_likes(
