@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -15,7 +16,9 @@ from a2a.types import a2a_pb2 as pb
 from tests.memroos.web.a2a.test_signing import by_hand, sdk_verifier
 
 from memroos.web.a2a import Cards
+from memroos.web.a2a import cards as cards_module
 from memroos.web.a2a.cards import read_card
+from memroos.web.a2a.signing import forms_of
 from memroos_contracts.identity import DEFAULT_WORKSPACE, AgentId
 from memroos_contracts.registry import AgentKind, AgentSkill, AgentState, AgentView, Capabilities, Liveness
 from memroos_kit.clock import ManualClock
@@ -248,9 +251,24 @@ def test_the_extended_card_of_the_kernel_shows_what_all_agents_can_do(
     sdk_verifier(keyset)(card)
 
 
+def test_an_extended_card_is_signed_once_until_it_or_the_key_changes(
+    cards: Cards, keyset: KeySet, clock: ManualClock, agent: Callable[..., AgentView], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms = Mock(wraps=forms_of)
+    monkeypatch.setattr(cards_module, "forms_of", forms)
+
+    for times, agents in ((1, [agent(skills=(COUNT,))]), (1, [agent(skills=(COUNT,))]), (2, [])):
+        sdk_verifier(keyset)(cards.extended_kernel(agents))
+        assert forms.call_count == times
+    keyset.rotate(clock.now())
+    sdk_verifier(keyset)(cards.extended_kernel([]))
+    assert forms.call_count == 3
+
+
 def test_an_agents_card_takes_over_what_clients_have_to_know(cards: Cards, agent: Callable[..., AgentView]) -> None:
     card = cards.agent(agent(), json.dumps(UPSTREAM).encode())
 
+    assert card.version == UPSTREAM["version"] != cards.version
     assert [(e.uri, e.required) for e in card.capabilities.extensions] == [("https://ext.example/v1", True)]
     assert (list(card.default_input_modes), list(card.default_output_modes)) == (["image/png"], ["audio/ogg"])
     assert not card.HasField("provider")
