@@ -40,7 +40,8 @@ AGAIN_S = 5.0
 LOG_CHUNK = 1_000
 WHOLE_LOG = 1_000_000
 """More events than a task may have."""
-LOAD_CHUNK = 500
+LOAD_CHUNK = 100
+"""Configurations taken up at once after a start: each is looked at on the loop, which others need too."""
 
 Encode = Callable[[TaskView, TaskDetail | TaskEvent | Message, str], bytes]
 """Writes what is sent in an A2A version; the protocol belongs to the door."""
