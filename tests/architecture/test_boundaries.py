@@ -80,7 +80,6 @@ LONG_FILES: dict[str, str] = {
     "tests/memroos/push/test_worker.py": "one worker, and every receiver that fails it in another way",
     "tests/memroos/broker/service/test_calls.py": "every way to send, continue and end a task, and each refusal",
     "apps/memroos/migrations/versions/2026_11_21_first_tables.py": "all first tables, written out",
-    "tests/memroos_kit/test_outbound.py": "one guard, and every server that tries to get around it",
 }
 
 BAD_NAMES = re.compile(r"(?:^|_)(?:utils?|helpers?|commons?|managers?|handlers?)(?:$|_)")
