@@ -18,10 +18,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 TOLERANCE_S = 300
 """An older notification is refused, so that nobody can send a recorded one again later."""
+LOOK_EVERY_S = 5.0
+"""How often the kernel is asked for new keys at the most, whatever strangers send."""
 
 
 class NotFromThere(Exception):
     """The notification is not from the kernel, or not from now."""
+
+
+class NoSignatureFits(NotFromThere):
+    """It is signed with none of the keys that we know."""
 
 
 def fetch_keys(url: str) -> list[dict[str, str]]:
@@ -49,7 +55,7 @@ def verify(headers: Mapping[str, str], body: bytes, keys: list[dict[str, str]], 
         form, _, signature = one.partition(",")
         if form == "v1a" and any(_fits(key, signature, signed) for key in keys if key.get("crv") == "Ed25519"):
             return notification
-    raise NotFromThere("no signature fits")
+    raise NoSignatureFits("no signature fits")
 
 
 def _fits(key: dict[str, str], signature: str, signed: bytes) -> bool:
@@ -65,15 +71,28 @@ class Receiver(BaseHTTPRequestHandler):
     """Answers 204 once a notification is safe with us; anything else, or nothing, and it comes again."""
 
     keys: ClassVar[list[dict[str, str]]] = []
+    look_again_at: ClassVar[float] = 0.0
     seen: ClassVar[set[str]] = set()
     """The ids that were dealt with; a receiver that keeps anything keeps these with it, in one transaction."""
+
+    @classmethod
+    def check(cls, headers: Mapping[str, str], body: bytes) -> str:
+        """Return a notification's id; the kernel may have new keys since we looked."""
+        try:
+            return verify(headers, body, cls.keys, time.time())
+        except NoSignatureFits:
+            if time.monotonic() < cls.look_again_at:
+                raise
+        cls.look_again_at = time.monotonic() + LOOK_EVERY_S
+        cls.keys = fetch_keys(os.environ["MEMROOS_URL"])
+        return verify(headers, body, cls.keys, time.time())
 
     def do_POST(self) -> None:
         """Check, deal with what is new, and answer."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
-            notification = verify(headers, body, self.keys, time.time())
+            notification = self.check(headers, body)
         except NotFromThere as error:
             self.send_error(401, str(error))
             return

@@ -398,6 +398,9 @@ def test_the_example_s_receiver_prints_what_happens_and_refuses_strangers(kernel
             task = start(kernel, caller, worker, {"url": f"http://127.0.0.1:{port}/"})
             work(worker, steps=0)
             told = [receiver.stdout.readline().strip() for _ in range(5)]
+            kernel.done("POST", "/api/card-keys/rotate", {})
+            later = start(kernel, caller, worker, {"url": f"http://127.0.0.1:{port}/"})
+            told.append(receiver.stdout.readline().strip())
             stranger = httpx.post(f"http://127.0.0.1:{port}/", content=b"{}", timeout=5)
         finally:
             receiver.terminate()
@@ -408,5 +411,6 @@ def test_the_example_s_receiver_prints_what_happens_and_refuses_strangers(kernel
         f"{task} artifact a",
         f"{task} artifact a",
         f"{task} TASK_STATE_COMPLETED",
+        f"{later} TASK_STATE_SUBMITTED",
     ]
     assert stranger.status_code == 401
