@@ -164,6 +164,14 @@ def _read_key(file: Path) -> str:
         raise Failure(f"The key in {file} cannot be read: {reason}.", _NOT_YOUR_KEY) from error
 
 
+_REMEDIES = {
+    "address-refused": "The kernel goes where MEMROOS_OUTBOUND_ALLOW says; set it and restart: "
+    "docs/how-to/add-a-remote-agent.md.",
+    "card-unavailable": "Does it run, is this its address, and does it ask for a credential (--credential-file)?",
+}
+"""What to do, where that can be said in a line."""
+
+
 def hint_for(error: ProblemError) -> str:
     """Return what to do about a refusal."""
     if error.status == 401:
@@ -171,7 +179,8 @@ def hint_for(error: ProblemError) -> str:
     fields = error.facts.get("fields")
     if isinstance(fields, dict):
         return printable("; ".join(f"{name}: {what}" for name, what in fields.items()))
-    return f"docs/reference/problems.md explains {error.slug}." if error.slug else ""
+    explained = f"docs/reference/problems.md explains {error.slug}." if error.slug else ""
+    return _REMEDIES.get(error.slug, explained)
 
 
 def pairs(texts: Iterable[str], what: str) -> dict[str, str]:

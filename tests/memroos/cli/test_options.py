@@ -149,6 +149,12 @@ def test_a_refusal_is_one_line_and_a_hint(run: Run, kernel: ScriptedKernel) -> N
     ]
 
 
+def test_an_address_that_is_refused_is_told_how_to_allow_it(run: Run, kernel: ScriptedKernel) -> None:
+    kernel.answers(problem(422, "address-refused", "127.0.0.1 is refused: it is a private or special address."))
+
+    assert "MEMROOS_OUTBOUND_ALLOW" in run("remote-agents", "add", "http://127.0.0.1:9000").stderr
+
+
 def test_wrong_fields_are_named(run: Run, kernel: ScriptedKernel) -> None:
     kernel.answers(problem(422, "invalid-request", "It does not fit.", fields={"name": "lower case only"}))
 

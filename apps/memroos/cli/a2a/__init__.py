@@ -14,7 +14,7 @@ from memroos.cli.a2a import cards, talking
 from memroos.cli.a2a.connection import BINDINGS, Where, connected
 from memroos.cli.a2a.showing import Show, text_of, word, write_json
 from memroos.cli.options import pairs
-from memroos.cli.output import Column, Output, paint, printable
+from memroos.cli.output import Column, Output, printable
 
 STATES = [name.removeprefix("TASK_STATE_").lower() for name in a2a_pb2.TaskState.keys()[1:]]
 _EXIT_CODES = (
@@ -230,10 +230,10 @@ def _show_task(task: a2a_pb2.Task, *, as_json: bool) -> None:
 
 def _end(show: Show, where: Where, *, code: int) -> None:
     """Say what can be done about a task that did not come to an end, and exit."""
-    state, hint = paint(word(show.state)), ""
+    hint = ""
     if not show.answered and show.task_id:
         if code == 4:
-            hint = f"It is {state}: memroos a2a send --task {printable(show.task_id)}{where.options} 'your answer'"
+            hint = f"It waits for you: memroos a2a send --task {printable(show.task_id)}{where.options} 'your answer'"
         elif code == 5 or not show.over:
             hint = talking.way_back(show, where)
     if hint:

@@ -152,6 +152,8 @@ async def fetch_card(http: httpx.AsyncClient, where: Where) -> Card:
     answer = await http.get(url, headers={"Accept": "application/json"})
     if answer.status_code in (401, 403):
         answer = await http.get(url, headers={"Accept": "application/json", **credentials(where)})
+    if answer.status_code == 404 and where.agent:
+        raise Failure(f"There is no agent {where.agent} here that you may use.", "`memroos agents list` shows who is.")
     answer.raise_for_status()
     try:
         read = parse_agent_card(json.loads(answer.content))
