@@ -13,8 +13,6 @@ import msgspec
 from a2a.client.client import ClientCallContext
 from a2a.client.transports.base import ClientTransport
 from a2a.client.transports.grpc import GrpcTransport
-from a2a.client.transports.jsonrpc import JsonRpcTransport
-from a2a.client.transports.rest import RestTransport
 from a2a.compat.v0_3.grpc_transport import CompatGrpcTransport
 from a2a.compat.v0_3.jsonrpc_transport import CompatJsonRpcTransport
 from a2a.compat.v0_3.rest_transport import CompatRestTransport
@@ -25,6 +23,7 @@ from memroos.broker import rules
 from memroos.broker.client import convert
 from memroos.broker.client.bounds import bound_events
 from memroos.broker.client.errors import remote_errors
+from memroos.broker.client.wire import JsonRpcWire, RestWire
 from memroos_contracts.broker import Message
 from memroos_kit.outbound import Guard
 
@@ -38,10 +37,10 @@ CONNECT_S = 5.0
 STREAMS = 1_000
 """How many connections one agent may be talked to on; its concurrency limits them before."""
 
-_HTTP: dict[tuple[str, bool], type[JsonRpcTransport | RestTransport | CompatJsonRpcTransport | CompatRestTransport]] = {
-    ("JSONRPC", False): JsonRpcTransport,
+_HTTP: dict[tuple[str, bool], type[JsonRpcWire | RestWire | CompatJsonRpcTransport | CompatRestTransport]] = {
+    ("JSONRPC", False): JsonRpcWire,
     ("JSONRPC", True): CompatJsonRpcTransport,
-    ("HTTP+JSON", False): RestTransport,
+    ("HTTP+JSON", False): RestWire,
     ("HTTP+JSON", True): CompatRestTransport,
 }
 
@@ -103,8 +102,12 @@ class RemoteClient:
         request = self._addressed(a2a_pb2.SendMessageRequest(message=convert.message_to(message)))
         with remote_errors():
             transport = await self._connected()
-            answers = transport.send_message_streaming(request, context=self._context(call))
-            async with aclosing(self._items(answers)) as items:
+            context = self._context(call)
+            if isinstance(transport, JsonRpcWire | RestWire):
+                answers = transport.items(request, context)
+            else:
+                answers = self._items(transport.send_message_streaming(request, context=context))
+            async with aclosing(answers) as items:
                 async for item in items:
                     yield item
 
@@ -117,7 +120,12 @@ class RemoteClient:
         request = self._addressed(a2a_pb2.SubscribeToTaskRequest(id=remote_id))
         with remote_errors():
             transport = await self._connected()
-            async with aclosing(self._items(transport.subscribe(request, context=self._context(call)))) as items:
+            context = self._context(call)
+            if isinstance(transport, JsonRpcWire | RestWire):
+                answers = transport.items(request, context)
+            else:
+                answers = self._items(transport.subscribe(request, context=context))
+            async with aclosing(answers) as items:
                 async for item in items:
                     yield item
 
