@@ -1,6 +1,7 @@
 """The same stories through every A2A door, each binding in each version: what comes back is the same."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -69,7 +70,8 @@ def message(text: str, *, skill: str = "echo", **words: Any) -> pb.Message:
 
 
 def texts(parts: Any) -> list[str]:
-    return [part.text or str(MessageToDict(part)) for part in parts]
+    # Sorted: protocol buffers keep no order in an object.
+    return [part.text or json.dumps(MessageToDict(part), sort_keys=True) for part in parts]
 
 
 def of_status(status: pb.TaskStatus) -> tuple[Any, ...]:
