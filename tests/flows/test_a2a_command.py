@@ -231,7 +231,7 @@ def test_an_unsigned_card_says_so(run: Run, agent: AgentProcess) -> None:
     ("words", "code", "said"),
     [
         (("get", "task_nowhere"), FAILED, "TaskNotFound"),
-        (("send", "--agent", "nobody", "x"), FAILED, "404"),
+        (("send", "--agent", "nobody", "x"), FAILED, "no agent nobody"),
         (("send", "--skill", "unheard-of", "x"), FAILED, "refuses"),
         (("send", "--agent", "echo"), WRONG, "Say something"),
         (("send", "--agent", "echo", "--data", "{"), WRONG, "no JSON"),
