@@ -32,7 +32,7 @@ def test_every_command_of_the_tutorial_works(tmp_path: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", script],
         cwd=tmp_path,
-        env={**inherited, "MEMROOS_PORT": port},
+        env={**inherited, "MEMROOS_PORT": port, "MEMROOS_GRPC_PORT": str(free_port())},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
