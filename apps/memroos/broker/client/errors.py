@@ -109,7 +109,8 @@ def _of_client(error: A2AClientError) -> RemoteError:
         status = cause.response.status_code
         if status in _AGAIN_STATUS:
             return RemoteUnreachable(f"HTTP {status}")
-        return RemoteRefused(f"HTTP_{status}", f"The agent answered with HTTP {status}.")
+        why = ": it wants a credential, or another one than the kernel has" if status in {401, 403} else ""
+        return RemoteRefused(f"HTTP_{status}", f"The agent answered with HTTP {status}{why}.")
     if isinstance(cause, httpx.HTTPError):
         return RemoteUnreachable(_words(cause), arrived=not isinstance(cause, httpx.ConnectError))
     if isinstance(cause, grpc.aio.AioRpcError):

@@ -113,7 +113,7 @@ async def send(where: Where, request: a2a_pb2.SendMessageRequest, show: Show, *,
 async def follow(where: Where, task_id: str, show: Show) -> None:
     """Show a task as it is and what happens to it, over as many connections as it takes."""
     loop = asyncio.get_running_loop()
-    last_seen = loop.time()
+    last_seen, told_at = loop.time(), 0.0
     while True:
         try:
             async with connected(where) as agent:
@@ -125,7 +125,9 @@ async def follow(where: Where, task_id: str, show: Show) -> None:
                 raise
         else:
             return
-        click.echo("... the connection broke; going on", err=True)
+        if told_at < last_seen:
+            click.echo("... the connection broke; trying again", err=True)
+            told_at = loop.time()
         await asyncio.sleep(PAUSE_S)
 
 

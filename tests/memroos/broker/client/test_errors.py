@@ -80,6 +80,13 @@ def test_a_no_keeps_its_reason(error: Exception, cause: Exception | None, reason
     assert found.reason == reason
 
 
+@pytest.mark.parametrize(("code", "said"), [(401, True), (403, True), (404, False)])
+def test_a_credential_that_is_not_taken_is_said_to_be_that(code: int, said: bool) -> None:
+    found = translated(A2AClientError(f"HTTP Error {code}"), status(code))
+
+    assert ("credential" in str(found)) is said
+
+
 @pytest.mark.parametrize(
     "error",
     [
