@@ -111,7 +111,9 @@ def test_a_client_of_0_3_is_served_as_it_was_then(kernel: Kernel, python_0_3: Pa
     ]
     assert (seen["stream"]["state"], seen["stream"]["artifacts"]) == ("completed", [["one", "two"]])
     assert seen["turns"] == ["input-required", "completed", True]
-    assert seen["cancel"][1:] == ["canceled", ["canceled"]]
+    _, canceled, rest = seen["cancel"]
+    assert canceled == "canceled"
+    assert rest in (["canceled"], ["working", "canceled"])  # the agent may have begun before or after the subscription
     missing, final = {
         "JSONRPC": ("-32001", "-32004"),
         "HTTP+JSON": ("404", "501"),

@@ -32,7 +32,8 @@ wiring.run_kernel(load(Settings))
 
 
 def test_a_worker_that_dies_ends_the_process_so_that_it_is_started_again(tmp_path: Path) -> None:
-    environ = {"MEMROOS_DATA_DIR": str(tmp_path), "MEMROOS_PORT": "0", "MEMROOS_OPERATOR_API_KEY": OPERATOR_KEY}
+    ports = {"MEMROOS_PORT": "0", "MEMROOS_GRPC_PORT": "0"}
+    environ = {"MEMROOS_DATA_DIR": str(tmp_path), "MEMROOS_OPERATOR_API_KEY": OPERATOR_KEY, **ports}
 
     ended = subprocess.run(
         [sys.executable, "-c", CRASHING],
