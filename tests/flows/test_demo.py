@@ -127,7 +127,7 @@ def test_a_kernel_that_may_not_call_this_machine_is_left_as_it_is(
     said = rest_of(process)
 
     assert process.returncode == 0, said
-    assert "MEMROOS_OUTBOUND_ALLOW does not" in said
+    assert "start that with MEMROOS_OUTBOUND_ALLOW=127.0.0.1" in said
     assert [line for line in KEY_LINES if line not in said] == []
     assert {agent["name"] for agent in kernel.done("GET", "/api/agents")["items"]} == {"echo"}
 

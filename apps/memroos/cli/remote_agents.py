@@ -26,7 +26,7 @@ REMOTE_AGENTS: list[Column[RemoteAgentView]] = [
     Column("breaker", lambda one: one.breaker),
     Column("interface", lambda one: f"{one.protocol_binding} {one.protocol_version}"),
     Column("address", lambda one: one.interface_url, shrinks=True),
-    Column("next look", lambda one: when(one.next_poll_at)),
+    Column("next look", lambda one: when(one.next_poll_at) if _is_looked_at(one) else ""),
     Column("error", lambda one: one.last_error, shrinks=True),
 ]
 CARDS: list[Column[CardVersionView]] = [
@@ -36,6 +36,13 @@ CARDS: list[Column[CardVersionView]] = [
     Column("key", lambda card: card.signature_key),
     Column("sha-256", lambda card: card.digest, shrinks=True),
 ]
+
+
+def _is_looked_at(one: RemoteAgentView) -> bool:
+    """Whether there is contact: with one in quarantine there is none, nor with one that is retired."""
+    return one.agent.state in {AgentState.DRAFT, AgentState.ACTIVE}
+
+
 _file = click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True)
 
 credential_options = (
@@ -240,6 +247,6 @@ def _show(kernel: Kernel, one: RemoteAgentView) -> None:
             ("breaker", one.breaker),
             ("until", when(one.breaker_until)),
             ("last look", when(one.last_poll_at)),
-            ("next look", f"{when(one.next_poll_at)}, every {one.interval_s} s"),
+            ("next look", f"{when(one.next_poll_at)}, every {one.interval_s} s" if _is_looked_at(one) else ""),
         ],
     )

@@ -49,7 +49,7 @@ def up(detach: bool) -> None:
     """Start everything, keep it running, and stop it in order at Ctrl-C."""
     settings = kernel_settings()
     try:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_data_dir(settings.data_dir)
     except OSError as error:
         raise Failure(f"The data directory {settings.data_dir} cannot be made: {error.strerror}.") from error
     with _said_as_failures():
@@ -58,6 +58,14 @@ def up(detach: bool) -> None:
         else:
             log.configure(process="up", level=settings.log_level, form=settings.log_format)
             supervisor.run(settings, ready=lambda: _greet(settings, "Ctrl-C stops it."))
+
+
+def _make_data_dir(path: Path) -> None:
+    """Make it, its owner's alone; one that is there and empty, as in a fresh checkout, becomes that."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if all(one.name == ".gitkeep" for one in path.iterdir()):
+        with contextlib.suppress(PermissionError):  # it belongs to somebody else, who lets us use it
+            path.chmod(path.stat().st_mode & 0o700)
 
 
 @contextlib.contextmanager

@@ -71,10 +71,11 @@ def run(  # noqa: PLR0913 - what the command line knows
         try:
             tell(url, key, data_dir)
         except ResearcherOutOfReach:
-            stage.say(f"   The kernel at {url} may not call agents on this machine (MEMROOS_OUTBOUND_ALLOW does not")
+            stage.say(f"   The kernel at {url} may not call agents on this machine; none may before it is told to.")
             stage.say(
-                "   list 127.0.0.1). It is left as it is; the story begins again on a kernel of the demo's own.\n"
+                "   It is left as it is. The story begins again on a kernel of the demo's own, which ends with it. To"
             )
+            stage.say("   see it all on yours, start that with MEMROOS_OUTBOUND_ALLOW=127.0.0.1.\n")
             stage.begin_again()
             with own_kernel(desk / "kernel") as own:
                 tell(own.url, own.key, own.data_dir)

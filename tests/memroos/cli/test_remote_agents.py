@@ -43,6 +43,15 @@ def test_a_command_is_one_request(
     assert shown in result.output
 
 
+@pytest.mark.parametrize(("state", "shown"), [("active", True), ("draft", True), ("quarantined", False)])
+def test_no_next_look_is_announced_where_there_is_no_contact(
+    run: Run, kernel: ScriptedKernel, state: str, shown: bool
+) -> None:
+    kernel.answers(json(REMOTE | {"agent": REMOTE["agent"] | {"state": state}}))
+
+    assert ("next look" in run("remote-agents", "show", "scout").output) is shown
+
+
 def test_an_agent_is_registered_with_a_credential_that_is_not_on_the_command_line(
     run: Run, kernel: ScriptedKernel, tmp_path: Path
 ) -> None:

@@ -90,6 +90,20 @@ def test_a_system_is_started_looked_at_and_stopped(memroos: Command, tmp_path: P
     assert "starts_again" not in words
 
 
+def test_a_data_directory_as_it_comes_with_a_checkout_becomes_its_owners_alone(
+    memroos: Command, environment: dict[str, str], tmp_path: Path
+) -> None:
+    fresh, used = tmp_path / "fresh", tmp_path / "used"
+    for path, file in ((fresh, ".gitkeep"), (used, "mine")):
+        path.mkdir()
+        path.chmod(0o755)
+        (path / file).touch()
+        with socket.create_server(("127.0.0.1", int(environment["MEMROOS_GRPC_PORT"]))):  # it need not run for this
+            memroos("up", MEMROOS_DATA_DIR=str(path))
+
+    assert (fresh.stat().st_mode & 0o777, used.stat().st_mode & 0o777) == (0o700, 0o755)
+
+
 def test_a_killed_kernel_comes_back(memroos: Command) -> None:
     memroos("up", "--detach")
     first = kernel_process(memroos)["pid"]
