@@ -22,11 +22,6 @@ import httpx
 from memroos_contracts.errors import ErrorKind, MemroosError
 from memroos_kit import log
 
-try:
-    from memroos_kit.http11 import Http11Transport
-except ImportError:  # no httptools on this platform: httpx has connections of its own
-    Http11Transport = None  # type: ignore[assignment,misc]
-
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -34,8 +29,6 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 LONGEST_URL = 2_048
 MOST_ADDRESSES = 4
 MOST_TLS_HOSTS = 64
-MOST_IDLE = 100
-"""How many connections are kept for the next request."""
 PORTS = {"http": 80, "https": 443}
 
 _log = log.get(__name__)
@@ -284,10 +277,12 @@ class _PinningTransport(httpx.AsyncBaseTransport):
         self._guard = guard
         self._tls = tls
         self._limits = limits
-        self._connections = connections
-        self._plain = _connections(tls, connections)
-        self._once = _connections(tls, connections, idle=0)
-        self._by_host: dict[str, httpx.AsyncBaseTransport] = {}
+        self._pool = httpx.Limits(max_connections=connections, max_keepalive_connections=20)
+        self._plain = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=self._pool)
+        self._once = httpx.AsyncHTTPTransport(
+            verify=tls, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
+        self._by_host: dict[str, httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         target = self._guard.check(str(request.url))
@@ -324,11 +319,13 @@ class _PinningTransport(httpx.AsyncBaseTransport):
                 continue
         return await transport.handle_async_request(_readdressed(request, target, addresses[-1]))
 
-    def _transport(self, target: Target) -> httpx.AsyncBaseTransport:
+    def _transport(self, target: Target) -> httpx.AsyncHTTPTransport:
         if target.scheme == "http":
             return self._plain
         if target.host not in self._by_host and len(self._by_host) < MOST_TLS_HOSTS:
-            self._by_host[target.host] = _connections(self._tls, self._connections)
+            self._by_host[target.host] = httpx.AsyncHTTPTransport(
+                verify=self._tls, trust_env=False, limits=self._pool
+            )
         return self._by_host.get(target.host, self._once)
 
     def _inspect(self, target: Target, response: httpx.Response) -> None:
@@ -456,14 +453,6 @@ def _embedded(address: Address) -> set[Address]:
     low = number & 0xFFFF_FFFF
     candidates = {low, number >> 80 & 0xFFFF_FFFF, low ^ 0xFFFF_FFFF, number >> 64 & 0xFFFF_FFFF}
     return {ipaddress.IPv4Address(candidate) for candidate in candidates}
-
-
-def _connections(tls: ssl.SSLContext, connections: int, *, idle: int = MOST_IDLE) -> httpx.AsyncBaseTransport:
-    """Return connections of their own to wherever requests are addressed."""
-    if Http11Transport is not None:
-        return Http11Transport(tls, connections=connections, idle=idle)
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=idle)
-    return httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits)
 
 
 def _readdressed(request: httpx.Request, target: Target, address: Address) -> httpx.Request:

@@ -49,7 +49,6 @@ LIBRARIES = {
         "alembic",
         "cryptography",
         "httpcore",
-        "httptools",
         "httpx",
         "litestar",
         "msgspec",
