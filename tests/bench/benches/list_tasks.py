@@ -1,4 +1,4 @@
-"""Listing tasks where there are a thousand of them, and where there are a hundred thousand."""
+"""Listing tasks where there are a thousand of them, ten thousand, and a hundred thousand."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.flows.kernel import Agent, Kernel
 
 from memroos_kit.sqlite import sqlite3
 
-FEW, MANY = 1_000, 100_000
+FEW, SOME, MANY = 1_000, 10_000, 100_000
 OWNERS = 4
 SEEDS_EACH = 5
 
@@ -22,19 +22,25 @@ def bench(plan: Plan) -> Result:
     """Measure A2A ListTasks over both, page size 50."""
     result = Result(
         name="list_tasks",
-        title=f"ListTasks over JSON-RPC, a page of 50, with {FEW:,} and with {MANY:,} tasks",
-        columns=["listing", "of tasks", f"p50 ms at {FEW:,}", "p99 ms", f"p50 ms at {MANY:,}", "p99 ms", "ratio"],
+        title=f"ListTasks over JSON-RPC, a page of 50, with {FEW:,}, {SOME:,} and {MANY:,} tasks",
+        columns=[
+            "listing",
+            "of tasks",
+            *(column for size in (FEW, SOME, MANY) for column in (f"p50 ms at {size:,}", "p99 ms")),
+            "ratio of the last to the first",
+        ],
     )
-    few, many = plan.folder / "few", plan.folder / "many"
+    few, some, many = plan.folder / "few", plan.folder / "some", plan.folder / "many"
     with kernel(few) as seed:
         owners = [seed.create_agent(f"owner-{number}") for number in range(OWNERS)]
         _seed(seed, owners)
-    shutil.copytree(few / "data", many / "data")
-    _multiply(few / "data" / "conversations.db", FEW)
-    _multiply(many / "data" / "conversations.db", MANY)
-    with kernel(few) as small, kernel(many) as large:
+    for copy in (some, many):
+        shutil.copytree(few / "data", copy / "data")
+    for folder, size in ((few, FEW), (some, SOME), (many, MANY)):
+        _multiply(folder / "data" / "conversations.db", size)
+    with kernel(few) as small, kernel(some) as medium, kernel(many) as large:
         for name, key, params in _listings(seed.operator_key, owners[0].key):
-            _measure(plan, result, name, key, params, {"few": small, "many": large})
+            _measure(plan, result, name, key, params, {"few": small, "some": medium, "many": large})
     return result
 
 
@@ -77,11 +83,8 @@ def _measure(
     result.rows.append(
         [
             name,
-            f"{totals['few']:,} / {totals['many']:,}",
-            median(f.p50_ms for f in few),
-            median(f.p99_ms for f in few),
-            median(m.p50_ms for m in many),
-            median(m.p99_ms for m in many),
+            " / ".join(f"{total:,}" for total in totals.values()),
+            *(median(of) for runs in found.values() for of in ((r.p50_ms for r in runs), (r.p99_ms for r in runs))),
             round(ratio, 3),
         ]
     )
