@@ -1,4 +1,7 @@
-"""The suite at the behaviour agent itself: the runner finds nothing wrong where nothing is between."""
+"""The suite at the behaviour agent itself: the runner finds nothing wrong where nothing is between.
+
+It says whether a failure behind the kernel is the kernel's, so it need not run each time.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +11,8 @@ from tests.conformance import acts, deviations, specials
 from tests.conformance.doors import Address, Door, Grpc, JsonRpc, Rest
 from tests.conformance.processes import AgentProcess
 from tests.conformance.runner import Run
+
+pytestmark = pytest.mark.long
 
 TESTS = acts.load()
 DOORS: dict[str, type[Door]] = {acts.JSONRPC: JsonRpc, acts.REST: Rest, acts.GRPC: Grpc}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,7 @@ def test_ctrl_c_leaves_the_task_running_and_says_how_to_get_back(kernel: Kernel,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - background jobs ignore it
     )
     assert process.stdout is not None
     task = process.stdout.readline().split()[1]
