@@ -323,9 +323,7 @@ class _PinningTransport(httpx.AsyncBaseTransport):
         if target.scheme == "http":
             return self._plain
         if target.host not in self._by_host and len(self._by_host) < MOST_TLS_HOSTS:
-            self._by_host[target.host] = httpx.AsyncHTTPTransport(
-                verify=self._tls, trust_env=False, limits=self._pool
-            )
+            self._by_host[target.host] = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=self._pool)
         return self._by_host.get(target.host, self._once)
 
     def _inspect(self, target: Target, response: httpx.Response) -> None:
