@@ -93,36 +93,33 @@ class RemoteClient:
         self._transport: ClientTransport | None = None
         self._connecting = asyncio.Lock()
 
-    async def stream(self, message: Message, call: Call) -> AsyncGenerator[rules.Item]:
+    def stream(self, message: Message, call: Call) -> AsyncGenerator[rules.Item]:
         """Send a message and yield what the agent says to it until it closes the stream.
 
         Raises:
             RemoteError: it could not be sent, was refused, or the stream broke.
         """
-        request = self._addressed(a2a_pb2.SendMessageRequest(message=convert.message_to(message)))
-        with remote_errors():
-            transport = await self._connected()
-            context = self._context(call)
-            if isinstance(transport, JsonRpcWire | RestWire):
-                answers = transport.items(request, context)
-            else:
-                answers = self._items(transport.send_message_streaming(request, context=context))
-            async with aclosing(answers) as items:
-                async for item in items:
-                    yield item
+        return self._told(self._addressed(a2a_pb2.SendMessageRequest(message=convert.message_to(message))), call)
 
-    async def subscribe(self, remote_id: str, call: Call) -> AsyncGenerator[rules.Item]:
+    def subscribe(self, remote_id: str, call: Call) -> AsyncGenerator[rules.Item]:
         """Yield the task as it is, then what the agent says about it until it closes the stream.
 
         Raises:
             RemoteError: the task is unknown or over, or the stream broke.
         """
-        request = self._addressed(a2a_pb2.SubscribeToTaskRequest(id=remote_id))
+        return self._told(self._addressed(a2a_pb2.SubscribeToTaskRequest(id=remote_id)), call)
+
+    async def _told(
+        self, request: a2a_pb2.SendMessageRequest | a2a_pb2.SubscribeToTaskRequest, call: Call
+    ) -> AsyncGenerator[rules.Item]:
+        """Yield what the agent says in answer to a request for a stream."""
         with remote_errors():
             transport = await self._connected()
             context = self._context(call)
             if isinstance(transport, JsonRpcWire | RestWire):
                 answers = transport.items(request, context)
+            elif isinstance(request, a2a_pb2.SendMessageRequest):
+                answers = self._items(transport.send_message_streaming(request, context=context))
             else:
                 answers = self._items(transport.subscribe(request, context=context))
             async with aclosing(answers) as items:
