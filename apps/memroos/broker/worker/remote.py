@@ -205,6 +205,7 @@ class RemoteDeliveries:
             self._wake.set()  # there is room again, perhaps for the next message of the same task
 
     async def _beside(self, errand: Errand, item: Outgoing) -> None:
+        errand.granted.add(item.id)  # it is remembered as on its way until the errand ends, and no longer
         try:
             await errand.beside(item)
         except Exception:  # noqa: BLE001 - the row is still there; the next sweep goes on with it
