@@ -1,15 +1,20 @@
-"""The words of memory: raw events per stream (L0), recall, and the port to a store that remembers."""
+"""The words of memory: raw events per stream (L0), recall, and the port to a store that remembers.
+
+What the service keeps beyond events is in `memory_items`, how it is filtered in `memory_filters`.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 from msgspec import Meta
 
 from memroos_contracts.governance import INTERNAL, Label
 from memroos_contracts.identity import WorkspaceId
+from memroos_contracts.memory_filters import Filter
+from memroos_contracts.memory_items import ItemKind, ItemView
 
 Text = Annotated[str, Meta(min_length=1, max_length=65_536)]
 Name = Annotated[str, Meta(max_length=200)]
@@ -34,6 +39,8 @@ class Arm(StrEnum):
     VECTOR = "vector"
     GRAPH = "graph"
     TEMPORAL = "temporal"
+    RECENCY = "recency"
+    EPISODIC = "episodic"  # the kernel's own events: what answers while the service is away or behind
 
 
 class MemoryEventView(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +62,10 @@ class MemoryEventView(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = ""
     task_id: str = ""
     context_id: str = ""
+    speaker: str = ""
+    """Who said it, where that is not the author: the name of a person in a conversation."""
+    occurred_at: datetime | None = None
+    """When it was said or happened, where that is not when it was recorded."""
     text: str | None
     """None where policy leaves it out."""
     data: dict[str, Any] | None = None
@@ -83,9 +94,25 @@ class NewMemory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run_id: Name = ""
     task_id: Name = ""
     context_id: Name = ""
+    speaker: Name = ""
+    """Who said it, by name, where a conversation of others is kept."""
+    occurred_at: Instant | None = None
+    """When it was said or happened; now where left out."""
     data: dict[str, Any] | None = None
     source: dict[str, Any] | None = None
     label: Label = INTERNAL
+
+
+class NewMemories(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Several memories, kept in this order: all of them or none."""
+
+    memories: Annotated[tuple[NewMemory, ...], Meta(min_length=1, max_length=100)]
+
+
+class KeptMemories(msgspec.Struct, frozen=True):
+    """What was kept, in the same order."""
+
+    items: list[MemoryEventView]
 
 
 class RecallRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,6 +121,9 @@ class RecallRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     query: QueryText
     limit: Limit = 10
     kinds: Annotated[tuple[MemoryKind, ...], Meta(max_length=8)] = ()
+    """Only events of these kinds."""
+    item_kinds: Annotated[tuple[ItemKind, ...], Meta(max_length=8)] = ()
+    """Only items of these kinds, such as `fact`; left out: events, each with what was learned from it."""
     stream: Name | None = None
     author: Name | None = None
     agent_id: Name | None = None
@@ -104,19 +134,52 @@ class RecallRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since: Instant | None = None
     until: Instant | None = None
     """Not including this instant."""
+    filter: Filter | None = None
+    as_of: Instant | None = None
+    """What held at this time."""
+    known_at: Instant | None = None
+    """As memory knew it then."""
+    reference_time: Instant | None = None
+    """What "yesterday" in the question counts from; now where left out."""
+    window: Annotated[int, Meta(ge=0, le=5)] = 0
+    """How many turns before and after each hit are given with it."""
+    diversity: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """How much a hit that says the same as a better one is put back."""
+    floor: bool = True
+    """Whether an unrelated question gets an empty answer."""
+    explain: bool = False
 
 
-class RecallItem(msgspec.Struct, frozen=True):
+class ArmPart(msgspec.Struct, frozen=True):
+    """What one way of finding thought of a hit."""
+
+    rank: int
+    """From 1; 0 where this arm did not find it by itself."""
+    score: float
+    """In the arm's own measure."""
+    part: float
+    """What that adds to the hit's score."""
+
+
+class RecallItem(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was found, and why."""
 
-    event: MemoryEventView
+    item: ItemView
     score: float
     snippet: str
     """The passage in which most of the question's words stand."""
     sources: tuple[str, ...]
     """Ids of the events it rests on."""
-    lexical: dict[str, float]
-    """What each word of the question, as it is indexed, adds to the score."""
+    lexical: dict[str, float] = {}
+    """What each word of the question, as it is indexed, adds to the lexical score."""
+    facts: list[ItemView] = []
+    """What was learned from it and bears on the question."""
+    superseded_by: str = ""
+    """The item that holds instead of what it says about the question."""
+    neighbours: list[ItemView] = []
+    """The turns around it, where a window was asked for."""
+    arms: dict[Arm, ArmPart] = {}
+    """Each arm's part, where an explanation was asked for."""
 
 
 class RecallResult(msgspec.Struct, frozen=True):
@@ -128,7 +191,11 @@ class RecallResult(msgspec.Struct, frozen=True):
     missing: tuple[Arm, ...]
     """Which were not there: an answer may be less good than usual."""
     documents: int = 0
-    """How many events the caller's scope holds."""
+    """How many items the caller's scope holds."""
+    pending: int = 0
+    """How many of the workspace's events the memory service has not taken over yet; they are searched by words only."""
+    detail: str = ""
+    """Why an arm is missing."""
 
 
 class RecallQuery(msgspec.Struct, frozen=True):
@@ -138,6 +205,58 @@ class RecallQuery(msgspec.Struct, frozen=True):
     reader: str
     """The principal whose memories are asked; empty: all of the workspace but what is restricted."""
     request: RecallRequest
+    vector: tuple[float, ...] | None = None
+    """The question's embedding, where it was computed before; for measurements."""
+    principal: str = ""
+    """To whom the answer goes: what is handed to it is not learned again from it."""
+
+
+class ContextRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A question whose answer is to be put into a prompt."""
+
+    recall: RecallRequest
+    token_budget: Annotated[int, Meta(ge=16, le=100_000)] = 800
+    """Most tokens of the text, heading included; counted as the embedder counts, or one per four characters."""
+    format: Literal["text", "markdown", "xml"] = "text"
+    purpose: Name = ""
+
+
+class ContextResult(msgspec.Struct, frozen=True):
+    """A text that fits a budget, and what it rests on."""
+
+    text: str
+    """Empty where nothing was found that bears on the question."""
+    tokens: int
+    token_budget: int
+    items: list[RecallItem]
+    """What is in the text, in its order."""
+    left_out: int
+    """How many hits did not fit."""
+    arms: tuple[Arm, ...]
+    missing: tuple[Arm, ...]
+    detail: str = ""
+
+
+class IngestEvent(msgspec.Struct, frozen=True):
+    """An event on its way to the service, with for whom it counts."""
+
+    event: MemoryEventView
+    readers: tuple[str, ...]
+    """The principals to whom it belongs."""
+    private: bool
+    """Restricted or secret: not for those who run the workspace."""
+    position: int
+    """Its place in the kernel's log; the service reports how far it is."""
+
+
+class Removal(msgspec.Struct, frozen=True):
+    """An event that may not be found any more."""
+
+    event_id: str
+    workspace_id: WorkspaceId
+    actor: str
+    position: int
+    reason: str = ""
 
 
 class IngestReport(msgspec.Struct, frozen=True):
@@ -160,7 +279,7 @@ class MemoryHealth(msgspec.Struct, frozen=True):
 class MemoryStore(Protocol):
     """Keeps events and finds them again."""
 
-    async def ingest(self, events: Sequence[MemoryEventView]) -> IngestReport:
+    async def ingest(self, events: Sequence[IngestEvent]) -> IngestReport:
         """Take over events, in this order. An event that is known by its id is left as it is, so it may be repeated."""
         ...
 

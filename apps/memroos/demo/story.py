@@ -134,7 +134,7 @@ class Story:
         found = self._kernel.run(memory.recall(RecallRequest(query=question, limit=4, context_id=context)))
         for item in found.items:
             snippet = printable(" ".join(item.snippet.split()))
-            self._stage.say(f"   {item.event.kind:8} {item.score:6.2f}  {snippet[:90]}")
+            self._stage.say(f"   {item.item.event_kind:8} {item.score:6.2f}  {snippet[:90]}")
         self._stage.saw(RECALLED, bool(found.items))
 
     def _prove(self, approval: ApprovalView, report: str) -> None:

@@ -34,6 +34,8 @@ class MemoryEvent(Base):
     run_id: Mapped[str] = mapped_column(String(200))
     task_id: Mapped[str] = mapped_column(String(200))
     context_id: Mapped[str] = mapped_column(String(200))
+    speaker: Mapped[str] = mapped_column(String(200), server_default="")
+    occurred_at: Mapped[datetime | None]
     text: Mapped[str] = mapped_column(Text)
     data: Mapped[dict[str, Any] | None]
     source: Mapped[dict[str, Any] | None]
@@ -54,8 +56,8 @@ class MemoryScope(Base):
     words: Mapped[int]
 
 
-# The index holds words as `rules.words` makes them, and for whom they count; not the text. It can be rebuilt from
-# the events. `ascii` splits between the words that are put in, and changes nothing else about them.
+# The index holds words as `memroos_kit.text.words` makes them, and for whom they count; not the text. It can be
+# rebuilt from the events. `ascii` splits between the words that are put in, and changes nothing else about them.
 DDL: tuple[str, ...] = (
     *append_only("memory_event"),
     "CREATE VIRTUAL TABLE memory_index USING fts5(readers, words, content='', detail=column, tokenize='ascii')",

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Integer, String, bindparam, column, func, literal_column, or_, select, table, text
 
 from memroos.memory.models import MemoryEvent, MemoryScope
-from memroos.memory.rules import ranking, readers, words
+from memroos.memory.rules import readers
 from memroos_contracts.errors import NotFound
 from memroos_contracts.governance import Label
 from memroos_contracts.identity import WorkspaceId
@@ -23,13 +23,15 @@ from memroos_contracts.memory import (
     RecallRequest,
     RecallResult,
 )
+from memroos_contracts.memory_items import ItemView
 from memroos_kit.clock import from_micros, to_micros
 from memroos_kit.db import Hot, Read
+from memroos_kit.text import bm25, words
 
 CANDIDATES_MAX = 200
 """Events that are scored for one question; the rarest of its words choose them, then the newest."""
 
-FOUND_BY = (Arm.LEXICAL,)
+FOUND_BY = (Arm.EPISODIC,)
 MISSING = tuple(arm for arm in Arm if arm not in FOUND_BY)
 
 
@@ -49,6 +51,8 @@ class Row(NamedTuple):
     run_id: str
     task_id: str
     context_id: str
+    speaker: str
+    occurred_at: int | None
     text: str
     data: str | None
     source: str | None
@@ -125,6 +129,8 @@ def view(row: Row) -> MemoryEventView:
         run_id=row.run_id,
         task_id=row.task_id,
         context_id=row.context_id,
+        speaker=row.speaker,
+        occurred_at=None if row.occurred_at is None else from_micros(row.occurred_at),
         text=row.text,
         data=_object(row.data),
         source=_object(row.source),
@@ -192,22 +198,56 @@ def search(tx: Read, query: RecallQuery) -> RecallResult:
     """
     token = readers.token(query.workspace_id, query.reader)
     found = tx.execute(_SCOPE, token=token).fetchone()
-    scope = ranking.ScopeStats(*found) if found else ranking.ScopeStats(0, 0)
+    scope = bm25.ScopeStats(*found) if found else bm25.ScopeStats(0, 0)
     counts = {word: _count(tx, token, word) for word in words.words_to_find(query.request.query)}
     frequencies = {word: count for word, count in counts.items() if count}
 
     scored = []
     for row in _candidates(tx, query, token, frequencies).values():
-        parts = ranking.bm25(words.words_of(row.text), frequencies, scope)
+        parts = bm25.bm25(words.words_of(row.text), frequencies, scope)
         scored.append((sum(parts.values()), row, parts))
     scored.sort(key=lambda item: (-item[0], -item[1].seq))
-    items = [_item(view(row), score, parts) for score, row, parts in scored[: query.request.limit]]
+    items = [recall_item(view(row), score, parts) for score, row, parts in scored[: query.request.limit]]
     return RecallResult(items, FOUND_BY, MISSING, scope.documents)
 
 
-def _item(event: MemoryEventView, score: float, parts: dict[str, float]) -> RecallItem:
+def recall_item(event: MemoryEventView, score: float, parts: dict[str, float]) -> RecallItem:
+    """Return a hit of the episodic arm: an event, and what each word of the question adds."""
     assert event.text is not None
-    return RecallItem(event, score, words.snippet(event.text, frozenset(parts)), (event.id,), parts)
+    return RecallItem(
+        item=item_of(event),
+        score=score,
+        snippet=words.snippet(event.text, frozenset(parts)),
+        sources=(event.id,),
+        lexical=parts,
+    )
+
+
+def item_of(event: MemoryEventView) -> ItemView:
+    """Return an event as the memory service would give it."""
+    return ItemView(
+        id=event.id,
+        workspace_id=event.workspace_id,
+        event_kind=event.kind.value,
+        text=event.text,
+        sources=(event.id,),
+        stream=event.stream,
+        stream_seq=event.stream_seq,
+        speaker=event.speaker,
+        author=event.author,
+        owner=event.owner,
+        agent_id=event.agent_id,
+        user_id=event.user_id,
+        run_id=event.run_id,
+        task_id=event.task_id,
+        context_id=event.context_id,
+        data=event.data,
+        source=event.source,
+        label=event.label,
+        occurred_at=event.occurred_at or event.created_at,
+        recorded_at=event.created_at,
+        digest=event.digest,
+    )
 
 
 def _match(token: str, word: str) -> str:

@@ -4,6 +4,7 @@ Events are only ever added. What goes out with content is decided and recorded f
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -15,7 +16,7 @@ from memroos import audit
 from memroos.memory import queries
 from memroos.memory.errors import NotYourStream
 from memroos.memory.models import MemoryEvent, MemoryScope
-from memroos.memory.rules import readers, words
+from memroos.memory.rules import readers
 from memroos_contracts.errors import InvalidRequest, TooLarge
 from memroos_contracts.governance import INTERNAL, Action, Asset, Effect, Label
 from memroos_contracts.labels import join
@@ -31,6 +32,7 @@ from memroos_contracts.pages import Page
 from memroos_kit import cursors
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Tx
+from memroos_kit.text import words
 
 TEXT_BYTES_MAX = 65_536
 """Longest text of one event; longer things are artifacts, kept by who made them."""
@@ -78,6 +80,8 @@ def append_event(  # noqa: PLR0913 - the words of one event
     run_id: str = "",
     task_id: str = "",
     context_id: str = "",
+    speaker: str = "",
+    occurred_at: datetime | None = None,
     data: dict[str, Any] | None = None,
     source: dict[str, Any] | None = None,
     label: Label = INTERNAL,
@@ -108,6 +112,8 @@ def append_event(  # noqa: PLR0913 - the words of one event
         run_id=run_id,
         task_id=task_id,
         context_id=context_id,
+        speaker=speaker,
+        occurred_at=occurred_at,
         text=text,
         data=data,
         source=source,
@@ -130,6 +136,8 @@ def remember(  # noqa: PLR0913 - the words of one event
     run_id: str = "",
     task_id: str = "",
     context_id: str = "",
+    speaker: str = "",
+    occurred_at: datetime | None = None,
     data: dict[str, Any] | None = None,
 ) -> MemoryEventView:
     """Keep something in the actor's own stream; it can be recalled at once.
@@ -161,6 +169,8 @@ def remember(  # noqa: PLR0913 - the words of one event
         run_id=run_id,
         task_id=task_id,
         context_id=context_id,
+        speaker=speaker,
+        occurred_at=occurred_at,
         data=data,
         source=source,
         label=label,
@@ -183,6 +193,8 @@ def remember_receipt(  # noqa: PLR0913 - the words of one receipt
     run_id: str = "",
     task_id: str = "",
     context_id: str = "",
+    speaker: str = "",
+    occurred_at: datetime | None = None,
 ) -> MemoryEventView:
     """Keep a receipt of what the actor did.
 
@@ -207,6 +219,8 @@ def remember_receipt(  # noqa: PLR0913 - the words of one receipt
         run_id=run_id,
         task_id=task_id,
         context_id=context_id,
+        speaker=speaker,
+        occurred_at=occurred_at,
         data=receipt,
     )
 
@@ -227,7 +241,7 @@ def write_memory(tx: Tx, new: NewMemory) -> MemoryEventView:
 
 
 def _words(new: NewMemory) -> dict[str, Any]:
-    names = ("data", "source", "label", "user_id", "run_id", "task_id", "context_id")
+    names = ("data", "source", "label", "user_id", "run_id", "task_id", "context_id", "speaker", "occurred_at")
     return {name: getattr(new, name) for name in names}
 
 
@@ -260,6 +274,7 @@ def _add(tx: Tx, event: MemoryEventView) -> MemoryEventView:
         "label": msgspec.json.encode(event.label, order="sorted").decode(),
         "private": int(readers.is_private(event.label)),
         "created_at": to_micros(event.created_at),
+        "occurred_at": None if event.occurred_at is None else to_micros(event.occurred_at),
     }
     seq = tx.execute(_INSERT, **columns).lastrowid
     found = words.words_of(event.text or "")
@@ -294,21 +309,20 @@ def disclose(tx: Tx, request: RecallRequest, found: RecallResult) -> RecallResul
     Raises:
         Denied: policy does not let this actor have it.
     """
-    asset = _asset(tx, "*", [item.event for item in found.items])
+    asset = _asset(tx, "*", [item.item for item in found.items])
     decision = tx.authorize(Action.MEMORY_RECALL, asset)
     audit.record(
         tx,
         Event.RECALLED.value,
         asset,
         query=audit.digest(request.query),
-        memories=[item.event.id for item in found.items],
+        memories=[item.item.id for item in found.items],
         redacted=decision.effect is Effect.REDACT,
     )
     if decision.effect is not Effect.REDACT:
         return found
     items = [
-        msgspec.structs.replace(item, event=_without_content(item.event), snippet="", lexical={})
-        for item in found.items
+        msgspec.structs.replace(item, item=_without_content(item.item), snippet="", lexical={}) for item in found.items
     ]
     return msgspec.structs.replace(found, items=items)
 

@@ -4,20 +4,21 @@ from collections import Counter
 from collections.abc import Sequence
 
 from memroos.memory import queries, service
-from memroos.memory.rules import ranking, readers, words
+from memroos.memory.rules import readers
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.identity import service_actor
 from memroos_contracts.memory import (
+    IngestEvent,
     IngestReport,
     MemoryEventView,
     MemoryHealth,
     MemoryStore,
-    RecallItem,
     RecallQuery,
     RecallRequest,
     RecallResult,
 )
 from memroos_kit.db import Database
+from memroos_kit.text import bm25, words
 
 _KERNEL = service_actor("kernel")
 INGEST_AT_ONCE = 20
@@ -30,9 +31,10 @@ class EpisodicStore(MemoryStore):
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def ingest(self, events: Sequence[MemoryEventView]) -> IngestReport:
+    async def ingest(self, events: Sequence[IngestEvent]) -> IngestReport:
         """Take over events in order; known ones stay as they are."""
-        chunks = [events[at : at + INGEST_AT_ONCE] for at in range(0, len(events), INGEST_AT_ONCE)]
+        plain = [one.event for one in events]
+        chunks = [plain[at : at + INGEST_AT_ONCE] for at in range(0, len(plain), INGEST_AT_ONCE)]
         reports = [await self._db.write(_KERNEL, service.ingest, chunk) for chunk in chunks]
         return IngestReport(sum(report.stored for report in reports), sum(report.known for report in reports))
 
@@ -55,9 +57,9 @@ class MemoryTwin(MemoryStore):
     def __init__(self) -> None:
         self._events: dict[str, MemoryEventView] = {}
 
-    async def ingest(self, events: Sequence[MemoryEventView]) -> IngestReport:
+    async def ingest(self, events: Sequence[IngestEvent]) -> IngestReport:
         """Take over events in order; known ones stay as they are."""
-        new = {event.id: event for event in events if event.id not in self._events}
+        new = {one.event.id: one.event for one in events if one.event.id not in self._events}
         self._events |= new
         return IngestReport(len(new), len(events) - len(new))
 
@@ -68,14 +70,12 @@ class MemoryTwin(MemoryStore):
             for event in self._events.values()
             if event.workspace_id == query.workspace_id and query.reader in readers.readers_of(event)
         }
-        scope = ranking.ScopeStats(len(documents), sum(map(len, documents.values())))
+        scope = bm25.ScopeStats(len(documents), sum(map(len, documents.values())))
         having = Counter(word for found in documents.values() for word in set(found))
         frequencies = {word: having[word] for word in words.words_to_find(query.request.query) if having[word]}
-        scored = [(ranking.bm25(found, frequencies, scope), self._events[key]) for key, found in documents.items()]
+        scored = [(bm25.bm25(found, frequencies, scope), self._events[key]) for key, found in documents.items()]
         items = [
-            RecallItem(
-                event, sum(parts.values()), words.snippet(event.text or "", frozenset(parts)), (event.id,), parts
-            )
+            queries.recall_item(event, sum(parts.values()), parts)
             for parts, event in reversed(scored)
             if parts and _fits(event, query.request)
         ]

@@ -27,7 +27,7 @@ def recall(db: Database, query: str, actor: Actor = AGENT, **filters: Any) -> Re
 
 
 def texts(found: RecallResult) -> list[str | None]:
-    return [item.event.text for item in found.items]
+    return [item.item.text for item in found.items]
 
 
 def said_in_a_task(db: Database, text: str, **others: Any) -> MemoryEventView:
@@ -55,7 +55,7 @@ def test_what_is_kept_is_found_at_once_by_another_form_of_its_words(db: Database
     kept = remember("The cranes in the harbour were repaired.")
     found = recall(db, "Who repairs a crane?")
     (item,) = found.items
-    assert item.event == kept
+    assert item.item == kept
     assert item.sources == (kept.id,)
     assert set(item.lexical) == {"crane", "repair"}
     assert item.score == pytest.approx(sum(item.lexical.values()))

@@ -58,7 +58,7 @@ def recall(
 
 
 def ids(found: RecallResult) -> list[str]:
-    return [item.event.id for item in found.items]
+    return [item.item.id for item in found.items]
 
 
 def test_what_was_ingested_is_found(store: MemoryStore) -> None:
@@ -66,7 +66,7 @@ def test_what_was_ingested_is_found(store: MemoryStore) -> None:
     found = recall(store, "who repairs the crane?")
     assert ids(found) == ["mem_0001"]
     assert set(found.items[0].lexical) == {"crane", "repair"}
-    assert found.items[0].event.text == "The cranes were repaired"
+    assert found.items[0].item.text == "The cranes were repaired"
     assert Arm.LEXICAL in found.arms
     assert found.documents == 2
 
@@ -149,7 +149,7 @@ def test_two_stores_answer_alike(db: Database) -> None:
     for store in (memory.EpisodicStore(db), memory.MemoryTwin()):
         ingest(store, *events)
         found = recall(store, "crane cargo crew", limit=20)
-        answers.append([(item.event.id, pytest.approx(item.score), item.snippet) for item in found.items])
+        answers.append([(item.item.id, pytest.approx(item.score), item.snippet) for item in found.items])
     assert answers[0] == answers[1]
 
 

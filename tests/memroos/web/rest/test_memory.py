@@ -35,8 +35,8 @@ def recall(client: Client, actor: Actor = AGENT, **question: Any) -> dict[str, A
 def test_what_an_agent_writes_it_recalls_at_once(client: Client) -> None:
     event = write(client, stream="notes", source={"document": "d1"})
     found = recall(client)
-    assert [item["event"]["id"] for item in found["items"]] == [event["id"]]
-    assert found["items"][0]["event"]["source"] == {"document": "d1"}
+    assert [item["item"]["id"] for item in found["items"]] == [event["id"]]
+    assert found["items"][0]["item"]["source"] == {"document": "d1"}
     assert found["arms"] == ["lexical"]
     assert "vector" in found["missing"]
     assert recall(client, OTHER_AGENT)["items"] == []
@@ -47,7 +47,7 @@ def test_a_receipt_is_kept_and_filtered_by_its_kind(client: Client) -> None:
     write(client)
     write(client, kind="receipt", action="crane.lift", outcome="ok")
     (item,) = recall(client, kinds=["receipt"])["items"]
-    assert item["event"]["data"] == {"action": "crane.lift", "outcome": "ok"}
+    assert item["item"]["data"] == {"action": "crane.lift", "outcome": "ok"}
 
 
 def test_writing_twice_with_one_key_keeps_one(client: Client) -> None:

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from memroos.memory.rules.porter import stem
+from memroos_kit.text.porter import stem
 
 INDEXED_WORDS_MAX = 2_000
 """Words of one text that can be searched for: about twelve pages. What follows is kept, but not found."""

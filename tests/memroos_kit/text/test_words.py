@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memroos.memory.rules import words
-from memroos.memory.rules.porter import stem
 from memroos_kit.sqlite import sqlite3
+from memroos_kit.text import words
+from memroos_kit.text.porter import stem
 
 ENDINGS = ["", "s", "es", "ed", "ing", "ational", "iveness", "ly", "ies", "ment", "ion", "y", "ably", "ology", "biliti"]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memroos.memory.rules import ranking
-from memroos.memory.rules.ranking import ScopeStats
+from memroos_kit.text import bm25 as ranking
+from memroos_kit.text.bm25 import ScopeStats
 
 COUNTS = st.integers(1, 100_000)
 

@@ -1,0 +1,1 @@
+"""Text as words: analysis, passages, and how well a text answers a question."""
