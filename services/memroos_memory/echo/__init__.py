@@ -1,0 +1,1 @@
+"""What was handed out to whom, so that it is not learned from them again."""

@@ -1,0 +1,1 @@
+"""The lexical index: words of each scope, where they stand, and how much they tell."""

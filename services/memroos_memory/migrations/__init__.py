@@ -1,0 +1,1 @@
+"""The kernel's one line of migrations, applied at start."""

@@ -1,0 +1,1 @@
+"""Vectors: the stored ones, which count, and the index in which they are searched."""
