@@ -3,7 +3,7 @@
 Events are only ever added. What goes out with content is decided and recorded first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -25,6 +25,7 @@ from memroos_contracts.memory import (
     MemoryEventView,
     MemoryKind,
     NewMemory,
+    RecallItem,
     RecallRequest,
     RecallResult,
 )
@@ -309,7 +310,7 @@ def disclose(tx: Tx, request: RecallRequest, found: RecallResult) -> RecallResul
     Raises:
         Denied: policy does not let this actor have it.
     """
-    asset = _asset(tx, "*", [item.item for item in found.items])
+    asset = _asset(tx, "*", (item.item.label for item in found.items))
     decision = tx.authorize(Action.MEMORY_RECALL, asset)
     audit.record(
         tx,
@@ -322,7 +323,13 @@ def disclose(tx: Tx, request: RecallRequest, found: RecallResult) -> RecallResul
     if decision.effect is not Effect.REDACT:
         return found
     items = [
-        msgspec.structs.replace(item, item=_without_content(item.item), snippet="", lexical={}) for item in found.items
+        RecallItem(
+            item=msgspec.structs.replace(item.item, text=None, triple=None, data=None, source=None),
+            score=item.score,
+            snippet="",
+            sources=item.sources,
+        )
+        for item in found.items
     ]
     return msgspec.structs.replace(found, items=items)
 
@@ -368,7 +375,7 @@ def list_own(tx: Tx, *, limit: int = PAGE, cursor: str | None = None) -> Page[Me
 
 def _give_out(tx: Tx, name: str, events: list[MemoryEventView]) -> list[MemoryEventView]:
     """Decide whether content may go out, and record it; an empty answer is decided, but not recorded."""
-    asset = _asset(tx, name, events)
+    asset = _asset(tx, name, (event.label for event in events))
     decision = tx.authorize(Action.MEMORY_READ, asset)
     if not events:
         return events
@@ -377,9 +384,9 @@ def _give_out(tx: Tx, name: str, events: list[MemoryEventView]) -> list[MemoryEv
     return [_without_content(event) for event in events] if redacted else events
 
 
-def _asset(tx: Tx, name: str, events: list[MemoryEventView]) -> Asset:
+def _asset(tx: Tx, name: str, labels: Iterable[Label]) -> Asset:
     """Return what is read as policy sees it: the reader's own, or the workspace's; with the labels of all of it."""
-    label = join(event.label for event in events)
+    label = join(labels)
     if readers.reader_of(tx.actor) == readers.EVERYTHING:
         return Asset(kind="memory", id=name, label=label)
     return Asset(kind="memory", id=name, owner=tx.actor.principal, agent=tx.actor.agent or "", label=label)

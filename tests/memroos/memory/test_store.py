@@ -8,10 +8,12 @@ import pytest
 from tests.actors import OTHER_WORKSPACE
 
 from memroos import audit, memory
+from memroos.memory.rules import readers
 from memroos_contracts.governance import INTERNAL, Label, Sensitivity
 from memroos_contracts.identity import DEFAULT_WORKSPACE, WorkspaceId
 from memroos_contracts.memory import (
     Arm,
+    IngestEvent,
     IngestReport,
     MemoryEventView,
     MemoryKind,
@@ -48,7 +50,11 @@ def event(number: int, text: str, *, author: str = ANNA, label: Label = INTERNAL
 
 
 def ingest(store: MemoryStore, *events: MemoryEventView) -> IngestReport:
-    return asyncio.run(store.ingest(events))
+    handed_over = [
+        IngestEvent(one, tuple(readers.readers_of(one)), readers.is_private(one.label), position)
+        for position, one in enumerate(events, start=1)
+    ]
+    return asyncio.run(store.ingest(handed_over))
 
 
 def recall(
@@ -67,7 +73,7 @@ def test_what_was_ingested_is_found(store: MemoryStore) -> None:
     assert ids(found) == ["mem_0001"]
     assert set(found.items[0].lexical) == {"crane", "repair"}
     assert found.items[0].item.text == "The cranes were repaired"
-    assert Arm.LEXICAL in found.arms
+    assert Arm.EPISODIC in found.arms
     assert found.documents == 2
 
 

@@ -37,7 +37,7 @@ def test_what_an_agent_writes_it_recalls_at_once(client: Client) -> None:
     found = recall(client)
     assert [item["item"]["id"] for item in found["items"]] == [event["id"]]
     assert found["items"][0]["item"]["source"] == {"document": "d1"}
-    assert found["arms"] == ["lexical"]
+    assert found["arms"] == ["episodic"]
     assert "vector" in found["missing"]
     assert recall(client, OTHER_AGENT)["items"] == []
     assert len(recall(client, OPERATOR)["items"]) == 1
