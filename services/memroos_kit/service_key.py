@@ -9,19 +9,11 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from memroos_contracts.errors import ErrorKind, MemroosError
-
 SHORTEST = 32
 
 
-class WeakServiceKey(MemroosError):
-    """The key between two processes of this system is too easy to guess.
-
-    Facts:
-        file: where it stands; empty where the settings say it.
-    """
-
-    kind = ErrorKind.INVALID
+class WeakServiceKey(ValueError):
+    """The key between two processes is too easy to guess, or cannot be sent; the sentence says which."""
 
 
 def ensure(path: Path, given: str | None = None) -> str:
@@ -47,7 +39,7 @@ def fits(header: str, key: str) -> bool:
 def _checked(key: str, file: str) -> str:
     if len(key) < SHORTEST or not key.isascii() or not key.isprintable() or " " in key:
         where = f"The key in {file}" if file else "The key of the settings"
-        raise WeakServiceKey(f"{where} must have at least {SHORTEST} visible ASCII characters.", file=file)
+        raise WeakServiceKey(f"{where} must have at least {SHORTEST} visible ASCII characters.")
     return key
 
 
