@@ -79,7 +79,9 @@ def new_key() -> str:
 
 
 def with_cursor(call: Call[T_co], cursor: str) -> Call[T_co]:
-    """Return the call for another part of the same listing."""
+    """Return the call for another part of the same listing, said where the call says what it wants."""
+    if "cursor" in getattr(call.body, "__struct_fields__", ()):
+        return msgspec.structs.replace(call, body=msgspec.structs.replace(call.body, cursor=cursor))
     return msgspec.structs.replace(call, query={**call.query, "cursor": cursor})
 
 
