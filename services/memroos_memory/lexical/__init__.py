@@ -1,1 +1,10 @@
-"""The lexical index: words of each scope, where they stand, and how much they tell."""
+"""The lexical index: which words stand where, and how well an item answers a question by its words alone.
+
+Words are written with the items, in the same transaction; every scope has a vocabulary and statistics of its own.
+"""
+
+from memroos_memory.lexical.writing import Length as Length
+from memroos_memory.lexical.writing import add as add
+from memroos_memory.lexical.writing import date_words as date_words
+from memroos_memory.lexical.writing import meta_of as meta_of
+from memroos_memory.lexical.writing import remove as remove
