@@ -62,6 +62,7 @@ class Item(Base):
         Index("ix_item_digest", "scope_seq", "digest"),
         Index("ix_item_fact", "scope_seq", "subject", "relation", sqlite_where=text("subject IS NOT NULL")),
         Index("ix_item_when", "scope_seq", "occurred_at"),
+        Index("ix_item_superseded_by", "scope_seq", "superseded_by", sqlite_where=text("superseded_by <> ''")),
         {"sqlite_autoincrement": True},
     )
 
@@ -109,6 +110,16 @@ class Item(Base):
     # for the lexical arm
     words: Mapped[int]  # length of the text, in words as they are indexed
     meta_words: Mapped[int]  # of the speaker's name and the date
+
+
+class ItemSource(Base):
+    """That an item was once derived from an event; whether it still rests on it, the item says."""
+
+    __tablename__ = "item_source"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    event_seq: Mapped[int] = mapped_column(primary_key=True)
+    item_seq: Mapped[int] = mapped_column(primary_key=True)
 
 
 class ItemVersion(Base):

@@ -11,7 +11,7 @@ MEMORY = service_actor("memory")
 def touch(tx: Tx, *, fail: bool = False) -> None:
     tx.journal("items").append(items.Touched(1, 2, Change.ADD, ItemStatus.ACTIVE))
     if fail:
-        raise ValueError
+        raise ValueError("no")
 
 
 def test_listeners_hear_what_was_committed_before_the_caller_is_answered(
@@ -29,7 +29,7 @@ def test_what_was_rolled_back_is_not_announced(db: Database, announcer: items.An
     heard: list[items.Touched] = []
     announcer.listen(heard.extend)
 
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="no"):
         db.write_now(MEMORY, touch, fail=True)
 
     assert heard == []

@@ -132,6 +132,12 @@ def upgrade() -> None:
         )
         batch_op.create_index("ix_item_scope", ["scope_seq", "seq"], unique=False)
         batch_op.create_index("ix_item_stream", ["scope_seq", "stream", "stream_seq"], unique=False)
+        batch_op.create_index(
+            "ix_item_superseded_by",
+            ["scope_seq", "superseded_by"],
+            unique=False,
+            sqlite_where=sa.text("superseded_by <> ''"),
+        )
         batch_op.create_index("ix_item_when", ["scope_seq", "occurred_at"], unique=False)
 
     op.create_table(
@@ -141,6 +147,13 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(length=80), nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("embedder_seq", "item_seq", name=op.f("pk_item_vector")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "item_source",
+        sa.Column("event_seq", sa.Integer(), nullable=False),
+        sa.Column("item_seq", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("event_seq", "item_seq", name=op.f("pk_item_source")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -296,9 +309,11 @@ def downgrade() -> None:
         batch_op.drop_index("ix_item_version_operation", sqlite_where=sa.text("operation <> ''"))
 
     op.drop_table("item_version")
+    op.drop_table("item_source")
     op.drop_table("item_vector")
     with op.batch_alter_table("item", schema=None) as batch_op:
         batch_op.drop_index("ix_item_when")
+        batch_op.drop_index("ix_item_superseded_by", sqlite_where=sa.text("superseded_by <> ''"))
         batch_op.drop_index("ix_item_stream")
         batch_op.drop_index("ix_item_scope")
         batch_op.drop_index("ix_item_fact", sqlite_where=sa.text("subject IS NOT NULL"))
