@@ -168,12 +168,15 @@ class ItemVector(Base):
     value: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+_WAITING = text("state = 'waiting'")
+
+
 class Job(Base):
     """A piece of work that is to be done, is being done, or could not be done."""
 
     __tablename__ = "job"
     __table_args__ = (
-        Index("ix_job_line", "state", "priority", "not_before", sqlite_where=text("state IN ('waiting', 'running')")),
+        Index("ix_job_line", "state", "label", "priority", "scope_seq", "not_before", sqlite_where=_WAITING),
         Index("ix_job_scope", "scope_seq", "state"),
         Index("ix_job_state", "state", "seq"),
         {"sqlite_autoincrement": True},

@@ -239,9 +239,9 @@ def upgrade() -> None:
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.create_index(
             "ix_job_line",
-            ["state", "priority", "not_before"],
+            ["state", "label", "priority", "scope_seq", "not_before"],
             unique=False,
-            sqlite_where=sa.text("state IN ('waiting', 'running')"),
+            sqlite_where=sa.text("state = 'waiting'"),
         )
         batch_op.create_index("ix_job_scope", ["scope_seq", "state"], unique=False)
         batch_op.create_index("ix_job_state", ["state", "seq"], unique=False)
@@ -302,7 +302,7 @@ def downgrade() -> None:
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index("ix_job_state")
         batch_op.drop_index("ix_job_scope")
-        batch_op.drop_index("ix_job_line", sqlite_where=sa.text("state IN ('waiting', 'running')"))
+        batch_op.drop_index("ix_job_line", sqlite_where=sa.text("state = 'waiting'"))
 
     op.drop_table("job")
     with op.batch_alter_table("item_version", schema=None) as batch_op:

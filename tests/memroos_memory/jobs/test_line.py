@@ -1,0 +1,205 @@
+"""Work is handed out fairly, held for a while, tried again, and never lost."""
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from memroos_contracts.identity import service_actor
+from memroos_contracts.memory_work import JobLabel
+from memroos_kit.clock import ManualClock
+from memroos_kit.db import Database, Hot, Read, Tx
+from memroos_memory import jobs
+
+SERVICE = service_actor("memory")
+PLAN = jobs.Plan(attempts_max=3, backoff_s=2.0, jitter=lambda: 0.0)
+_STATE = Hot(text("SELECT state, attempts, error FROM job WHERE id = :id"))
+
+
+def put(db: Database, label: JobLabel = JobLabel.EMBED, scope_seq: int = 1, **more: Any) -> str:
+    return db.write_now(SERVICE, jobs.enqueue, label, scope_seq=scope_seq, **more)
+
+
+def take(db: Database, limit: int = 10, **more: Any) -> list[jobs.Taken]:
+    return db.write_now(SERVICE, jobs.take, limit=limit, lease_s=60, **more)
+
+
+def fail(db: Database, job: jobs.Taken, error: str = "no answer") -> bool:
+    return db.write_now(SERVICE, jobs.fail, job, error, PLAN)
+
+
+def state(db: Database, job_id: str) -> tuple[str, int, str]:
+    def query(tx: Read) -> tuple[str, int, str]:
+        return tuple(tx.execute(_STATE, id=job_id).fetchone())
+
+    return db.read_now(SERVICE, query)
+
+
+def test_a_job_is_held_by_one_and_done_once(db: Database) -> None:
+    job_id = put(db, items=(4, 5), payload={"why": "new"})
+
+    (job,) = take(db)
+    assert (job.id, job.items, job.payload, job.attempts) == (job_id, (4, 5), {"why": "new"}, 0)
+    assert take(db) == []
+    assert db.write_now(SERVICE, jobs.finish, job)
+    assert not db.write_now(SERVICE, jobs.finish, job)
+    assert state(db, job_id) == ("done", 0, "")
+
+
+def test_a_job_that_was_put_into_line_by_a_verb_that_failed_is_not_there(db: Database) -> None:
+    def broken(tx: Tx) -> None:
+        jobs.enqueue(tx, JobLabel.EMBED, scope_seq=1)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        db.write_now(SERVICE, broken)
+
+    assert take(db) == []
+
+
+def test_whoever_lost_the_lease_can_neither_finish_nor_fail_nor_go_on(db: Database, clock: ManualClock) -> None:
+    job_id = put(db)
+    (slow,) = take(db)
+    clock.advance(seconds=61)
+    assert db.write_now(SERVICE, jobs.recover_expired, PLAN) == 1
+    clock.advance(seconds=3)
+    (quick,) = take(db)
+
+    assert quick.token > slow.token
+    assert not db.write_now(SERVICE, jobs.finish, slow)
+    assert not fail(db, slow)
+    with pytest.raises(jobs.LeaseLost):
+        db.write_now(SERVICE, jobs.progress, slow, 1)
+    db.write_now(SERVICE, jobs.release, [slow])
+    assert state(db, job_id)[0] == "running"
+    assert db.write_now(SERVICE, jobs.finish, quick)
+
+
+def test_a_lease_that_runs_out_counts_as_a_failure_and_one_that_is_extended_does_not_run_out(
+    db: Database, clock: ManualClock
+) -> None:
+    silent, alive = put(db), put(db)
+    _, second = take(db)
+    clock.advance(seconds=50)
+    db.write_now(SERVICE, jobs.extend, [second], lease_s=60)
+    clock.advance(seconds=20)
+
+    db.write_now(SERVICE, jobs.recover_expired, PLAN)
+
+    assert state(db, silent)[:2] == ("waiting", 1)
+    assert state(db, alive)[:2] == ("running", 0)
+
+
+def test_one_scope_with_ten_thousand_jobs_does_not_starve_another(db: Database) -> None:
+    def flood(tx: Tx) -> None:
+        for _ in range(10_000):
+            jobs.enqueue(tx, JobLabel.EMBED, scope_seq=1)
+
+    db.write_now(SERVICE, flood)
+    for scope in (2, 3):
+        for _ in range(4):
+            put(db, scope_seq=scope)
+    turns = jobs.Turns()
+
+    served = [job.scope_seq for _ in range(6) for job in take(db, 2, turns=turns)]
+
+    assert Counter(served) == {1: 4, 2: 4, 3: 4}
+
+
+def test_scopes_come_in_turn_although_one_is_taken_at_a_time(db: Database) -> None:
+    for scope in (1, 1, 1, 5, 5, 9):
+        put(db, scope_seq=scope)
+    turns = jobs.Turns()
+
+    assert [take(db, 1, turns=turns)[0].scope_seq for _ in range(6)] == [1, 5, 9, 1, 5, 1]
+
+
+def test_what_is_urgent_comes_first_and_each_kind_of_work_can_be_asked_for_alone(db: Database) -> None:
+    put(db, JobLabel.REINDEX, payload={"workspace": "ws"})
+    put(db, JobLabel.DERIVE)
+    put(db, JobLabel.EMBED)
+    put(db, JobLabel.DERIVE, priority=1)
+
+    assert [job.label for job in take(db, labels=[JobLabel.REINDEX])] == [JobLabel.REINDEX]
+    assert [job.label for job in take(db)] == [JobLabel.DERIVE, JobLabel.EMBED, JobLabel.DERIVE]
+
+
+def test_a_failed_job_rests_longer_each_time_and_is_dead_in_the_end(db: Database, clock: ManualClock) -> None:
+    job_id = put(db)
+
+    (job,) = take(db)
+    assert not fail(db, job)
+    clock.advance(seconds=1.9)
+    assert take(db) == []
+    clock.advance(seconds=0.2)
+    (job,) = take(db)
+    assert not fail(db, job)
+    clock.advance(seconds=3.9)
+    assert take(db) == []
+    clock.advance(seconds=0.2)
+    (job,) = take(db)
+
+    assert fail(db, job, "still no answer")
+    clock.advance(days=30)
+    assert take(db) == []
+    assert state(db, job_id) == ("dead", 3, "still no answer")
+
+
+def test_a_scope_whose_jobs_rest_does_not_hold_up_the_others(db: Database) -> None:
+    for _ in range(3):
+        put(db, scope_seq=1)
+    for job in take(db):
+        fail(db, job)
+    waiting = put(db, scope_seq=2)
+
+    assert [job.id for job in take(db, 1)] == [waiting]
+
+
+def test_what_was_running_when_the_process_ended_goes_on_at_once_and_where_it_was(db: Database) -> None:
+    job_id = put(db, items=(1, 2, 3))
+    (job,) = take(db)
+    db.write_now(SERVICE, jobs.progress, job, 2)
+
+    assert db.write_now(SERVICE, jobs.recover_interrupted) == 1
+
+    (again,) = take(db)
+    assert (again.id, again.done, again.attempts) == (job_id, 2, 0)
+    assert again.token > job.token
+
+
+def test_a_job_that_ends_the_process_again_and_again_is_dead_in_the_end(db: Database) -> None:
+    job_id = put(db)
+
+    for _ in range(jobs.INTERRUPTED_MAX):
+        assert state(db, job_id)[0] == "waiting"
+        take(db)
+        db.write_now(SERVICE, jobs.recover_interrupted)
+
+    assert state(db, job_id)[0] == "dead"
+
+
+def test_the_line_says_when_the_next_job_is_due(db: Database, clock: ManualClock) -> None:
+    assert db.read_now(SERVICE, jobs.next_due, [JobLabel.EMBED]) is None
+    put(db)
+    (job,) = take(db)
+    fail(db, job)
+
+    due = db.read_now(SERVICE, jobs.next_due, [JobLabel.EMBED, JobLabel.DERIVE])
+
+    assert due == int((clock.now() + timedelta(seconds=2)).timestamp() * 1_000_000)
+
+
+def test_what_was_done_long_ago_is_forgotten_and_what_is_dead_is_not(db: Database, clock: ManualClock) -> None:
+    done, dead, waiting = put(db), put(db), put(db)
+    first, second, _ = take(db)
+    db.write_now(SERVICE, jobs.finish, first)
+    db.write_now(SERVICE, jobs.fail, second, "no", jobs.Plan(attempts_max=1))
+    clock.advance(hours=2)
+
+    assert db.write_now(SERVICE, jobs.forget_done, timedelta(hours=1)) == 1
+    with pytest.raises(TypeError):
+        state(db, done)
+    assert state(db, dead)[0] == "dead"
+    assert state(db, waiting)[0] == "running"
