@@ -3,6 +3,13 @@
 Words are written with the items, in the same transaction; every scope has a vocabulary and statistics of its own.
 """
 
+from memroos_memory.lexical.postings import Postings as Postings
+from memroos_memory.lexical.scoring import Weighed as Weighed
+from memroos_memory.lexical.scoring import rows_in as rows_in
+from memroos_memory.lexical.scoring import score as score
+from memroos_memory.lexical.scoring import turns_of as turns_of
+from memroos_memory.lexical.table import KINDS as KINDS
+from memroos_memory.lexical.table import Table as Table
 from memroos_memory.lexical.writing import Length as Length
 from memroos_memory.lexical.writing import add as add
 from memroos_memory.lexical.writing import date_words as date_words

@@ -19,7 +19,7 @@ _MONTHS = (
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 _index = table("lexical_index", column("rowid"), column("words"), column("meta"))
-_ADD = Hot(insert(_index), columns=("rowid", "words", "meta"))
+_ADD = Hot(insert(_index).prefix_with("OR REPLACE"), columns=("rowid", "words", "meta"))
 _REMOVE = Hot(delete(_index).where(_index.c.rowid == bindparam("item_seq")))
 
 
@@ -43,7 +43,7 @@ def meta_of(speaker: str, occurred_at: datetime | None) -> str:
 
 
 def add(tx: Tx, scope_seq: int, item_seq: int, text: str, meta: str) -> Length:
-    """Index an item that is not indexed, and return its length.
+    """Index an item, again if need be, and return its length.
 
     Args:
         meta: what `meta_of` makes of its speaker and day.

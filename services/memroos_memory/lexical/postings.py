@@ -1,0 +1,186 @@
+"""Where each word of a scope stands, kept in memory as far as it was asked for.
+
+Nothing has to tell it what changes: every question looks how far the scope's log has come in its own snapshot, and what
+it finds there is added to what is kept.
+"""
+
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from sqlalchemy import bindparam, select
+
+from memroos_kit.clock import from_micros
+from memroos_kit.db import Hot, Read
+from memroos_kit.text.words import words_of
+from memroos_memory.lexical.table import Floats, ItemRow, Rows, Table
+from memroos_memory.lexical.writing import meta_of
+from memroos_memory.models import Item, ItemVersion, Scope
+
+LIMIT_BYTES = 256 * 2**20
+"""How much memory all scopes together may take; the scopes that were asked least recently go first."""
+
+_COLUMNS = (
+    Item.seq, Item.kind, Item.status, (Item.stream + "\n" + Item.context_id).label("stream"), Item.stream_seq,
+    Item.occurred_at, Item.digest, Item.words, Item.meta_words,
+)  # fmt: skip
+_ALL = Hot(select(*_COLUMNS).where(Item.scope_seq == bindparam("scope_seq")).order_by(Item.seq))
+_CHANGED = Hot(
+    select(*_COLUMNS, Item.text, Item.speaker, Item.occurred_at.label("day"))
+    .where(
+        Item.seq.in_(
+            select(ItemVersion.item_seq).where(
+                ItemVersion.scope_seq == bindparam("scope_seq"), ItemVersion.log_seq > bindparam("log_seq")
+            )
+        )
+    )
+    .order_by(Item.seq)
+)
+_LAST = Hot(select(Scope.last_seq).where(Scope.seq == bindparam("scope_seq")))
+
+
+class _Text(Hot):
+    """A statement over what SQLAlchemy has no words for."""
+
+    __slots__ = ()
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+        self.defaults = {}
+
+
+# One row a word: its places as text, because a row for each of a hundred thousand places costs a second in Python.
+_PLACES = _Text(
+    "SELECT group_concat(CASE WHEN col = 'words' THEN doc ELSE -doc END) FROM lexical_terms WHERE term = :term"
+)
+
+
+class Places(NamedTuple):
+    """The rows in which a word stands, each once, and how often in the text and beside it."""
+
+    rows: Rows
+    text: Floats
+    meta: Floats
+
+
+class _Held:
+    """What is kept of one scope."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.table: Table | None = None
+        self.places: dict[str, Places] = {}
+
+    @property
+    def size_bytes(self) -> int:
+        table = self.table.size_bytes if self.table is not None else 0
+        return table + sum(12 * len(places.rows) + 400 for places in list(self.places.values()))
+
+
+class Postings:
+    """The scopes' tables and words, in memory."""
+
+    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._limit = limit_bytes
+        self._held: OrderedDict[int, _Held] = OrderedDict()
+        self._sizes: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory is taken."""
+        return sum(self._sizes.values())
+
+    def forget(self) -> None:
+        """Drop everything that is kept; it is read again when it is asked for."""
+        with self._lock:
+            self._held.clear()
+            self._sizes.clear()
+
+    def find(self, tx: Read, scope_seq: int, words: Sequence[str]) -> tuple[Table, dict[str, Places]]:
+        """Return a scope's table, not older than the snapshot, and where the words stand in it."""
+        with self._lock:
+            held = self._held.setdefault(scope_seq, _Held())
+            self._held.move_to_end(scope_seq)
+        with held.lock:
+            last = self._last(tx, scope_seq)
+            table = self._followed(tx, held, scope_seq, last)
+            places = {word: self._places(tx, held, table, scope_seq, word, last) for word in words}
+            size = held.size_bytes
+        self._account(scope_seq, size)
+        return table, {word: found for word, found in places.items() if len(found.rows)}
+
+    def _last(self, tx: Read, scope_seq: int) -> int:
+        row = tx.execute(_LAST, scope_seq=scope_seq).fetchone()
+        return int(row[0]) if row else 0
+
+    def _followed(self, tx: Read, held: _Held, scope_seq: int, last: int) -> Table:
+        table = held.table
+        if table is None:
+            rows = tx.execute(_ALL, scope_seq=scope_seq).fetchall()
+            table = held.table = Table.of([ItemRow(*row) for row in rows], last)
+        elif table.log_seq < last:
+            changed = tx.execute(_CHANGED, scope_seq=scope_seq, log_seq=table.log_seq).fetchall()
+            before, width = table, len(ItemRow._fields)
+            table, new = before.follow([ItemRow(*row[:width]) for row in changed], last)
+            if table.epoch != before.epoch:
+                held.places.clear()  # what stood there stands there no more
+            elif held.places:
+                _append(held, table, new, {row[0]: _words(*row[width:]) for row in changed})
+            held.table = table
+        return table
+
+    def _places(self, tx: Read, held: _Held, table: Table, scope_seq: int, word: str, last: int) -> Places:
+        found = held.places.get(word)
+        if found is None:
+            (text,) = tx.execute(_PLACES, term=f"{scope_seq}x{word}").fetchone()
+            found = _parsed(text, table)
+            if table.log_seq == last:  # an older snapshot does not see all that the table has
+                held.places[word] = found
+        return found
+
+    def _account(self, scope_seq: int, size: int) -> None:
+        with self._lock:
+            if scope_seq in self._held:
+                self._sizes[scope_seq] = size
+            while sum(self._sizes.values()) > self._limit and len(self._held) > 1:
+                oldest, _ = self._held.popitem(last=False)
+                self._sizes.pop(oldest, None)
+
+
+def _parsed(text: str | None, table: Table) -> Places:
+    if not text:
+        return Places(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.float32))
+    signed = np.fromstring(text, np.int64, sep=",")
+    rows, known = table.rows_of(np.abs(signed))
+    return _counted(rows[known], signed[known] > 0)
+
+
+def _counted(rows: Rows, own: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Places:
+    unique, at = np.unique(rows, return_inverse=True)
+    text = np.bincount(at[own], minlength=len(unique)).astype(np.float32)
+    return Places(unique, text, np.bincount(at[~own], minlength=len(unique)).astype(np.float32))
+
+
+def _words(text: str, speaker: str, occurred_at: int) -> tuple[Counter[str], Counter[str]]:
+    return Counter(words_of(text)), Counter(words_of(meta_of(speaker, from_micros(occurred_at))))
+
+
+def _append(held: _Held, table: Table, new: list[int], words: dict[int, tuple[Counter[str], Counter[str]]]) -> None:
+    """Add the words of new rows to the words that are kept."""
+    added: dict[str, list[tuple[int, int, int]]] = {}
+    for row in new:
+        own, others = words[int(table.seq[row])]
+        for word in own.keys() | others.keys():
+            if word in held.places:
+                added.setdefault(word, []).append((row, own[word], others[word]))
+    for word, more in added.items():
+        old = held.places[word]
+        rows, own_counts, other_counts = zip(*more, strict=True)
+        held.places[word] = Places(
+            np.concatenate([old.rows, np.array(rows, np.int32)]),
+            np.concatenate([old.text, np.array(own_counts, np.float32)]),
+            np.concatenate([old.meta, np.array(other_counts, np.float32)]),
+        )
