@@ -6,6 +6,28 @@ may do what: the kernel has, and a viewer only says whose memories are looked at
 
 from memroos_memory.items.announcer import Announcer, Touched
 from memroos_memory.items.authorizer import DecidedByKernel
+from memroos_memory.items.events import add_event
 from memroos_memory.items.learned import Learned
+from memroos_memory.items.listing import list_items
+from memroos_memory.items.queries import get, history, learned_from, seq_of, views, views_at
+from memroos_memory.items.scopes import list_scopes, scope_for, scope_seq_of, scope_view, visible_scopes
 
-__all__ = ["Announcer", "DecidedByKernel", "Learned", "Touched"]
+__all__ = [
+    "Announcer",
+    "DecidedByKernel",
+    "Learned",
+    "Touched",
+    "add_event",
+    "get",
+    "history",
+    "learned_from",
+    "list_items",
+    "list_scopes",
+    "scope_for",
+    "scope_seq_of",
+    "scope_view",
+    "seq_of",
+    "views",
+    "views_at",
+    "visible_scopes",
+]
