@@ -53,6 +53,12 @@ class Action(StrEnum):
     MEMORY_WRITE = "memory.write"
     MEMORY_READ = "memory.read"
     MEMORY_RECALL = "memory.recall"
+    MEMORY_CHANGE = "memory.change"  # update, supersede
+    MEMORY_DELETE = "memory.delete"
+    MEMORY_ROLLBACK = "memory.rollback"
+    MEMORY_LIST = "memory.list"  # scopes, counts, jobs: how memory stands, without what was said
+    MEMORY_OPERATE = "memory.operate"  # dead letters, indexes, evaluations, recollection policies
+    MEMORY_TRACE = "memory.trace"  # what was handed out to whom
 
     TOOL_USE = "tool.use"  # what an agent does by itself, outside the kernel; its own name for it is an open set
     DECISION_READ = "decision.read"

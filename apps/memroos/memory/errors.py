@@ -13,3 +13,16 @@ class NotYourStream(MemroosError):
     """
 
     kind = ErrorKind.DENIED
+
+
+class MemoryOutcomeUnknown(MemroosError):
+    """The memory service did not say whether it made the change.
+
+    Look at what you wanted to change, and repeat if it stands as before. The ledger has the intention, and gets the
+    outcome once it is known.
+
+    Facts:
+        operation: under which the change is on record.
+    """
+
+    kind = ErrorKind.UNAVAILABLE

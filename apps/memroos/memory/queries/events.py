@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Integer, String, bindparam, column, func, literal_column, or_, select, table, text
+from sqlalchemy import Integer, String, bindparam, column, exists, func, literal_column, or_, select, table, text
 
-from memroos.memory.models import MemoryEvent, MemoryScope
+from memroos.memory.models import MemoryEvent, MemoryHidden, MemoryScope
 from memroos.memory.rules import readers
 from memroos_contracts.errors import NotFound
 from memroos_contracts.governance import Label
@@ -61,6 +61,18 @@ class Row(NamedTuple):
     created_at: int
 
 
+class Measure(NamedTuple):
+    """What words tell in one reader's scope."""
+
+    token: str
+    scope: bm25.ScopeStats
+    frequencies: dict[str, int]
+
+    def parts(self, text: str) -> dict[str, float]:
+        """Return what each word of the question adds to a text's score."""
+        return bm25.bm25(words.words_of(text), self.frequencies, self.scope)
+
+
 _E = MemoryEvent
 _index = table("memory_index", column("rowid"))
 _row = select(*(getattr(_E, name) for name in Row._fields))
@@ -81,14 +93,18 @@ _visible = or_(
     _E.agent_id == bindparam("agent"),
 )
 _public = or_(bindparam("principal", type_=String).is_not(None), _E.private == literal_column("0"))
-_BY_ID = Hot(_row.where(_E.id == bindparam("id"), _here))
+_is_there = ~exists().where(MemoryHidden.target_id == _E.id)
+_BY_ID = Hot(_row.where(_E.id == bindparam("id"), _here, _is_there))
+_KNOWN = Hot(select(_E.seq).where(_E.id == bindparam("id"), _here))
 _STREAM = Hot(
-    _row.where(_here, _E.stream == bindparam("stream"), _E.stream_seq > bindparam("after"), _visible, _public)
+    _row.where(
+        _here, _E.stream == bindparam("stream"), _E.stream_seq > bindparam("after"), _visible, _public, _is_there
+    )
     .order_by(_E.stream_seq)
     .limit(_MOST)
 )
 _OF_AUTHOR = Hot(
-    _row.where(_here, _E.author == bindparam("author"), _E.seq < bindparam("before"))
+    _row.where(_here, _E.author == bindparam("author"), _E.seq < bindparam("before"), _is_there)
     .order_by(_E.seq.desc())
     .limit(_MOST)
 )
@@ -98,6 +114,7 @@ _CANDIDATES = Hot(
     _row.where(
         text("memory_index MATCH :match"),
         _index.c.rowid == _E.seq,
+        _index.c.rowid > bindparam("after"),
         _here,
         or_(bindparam("kinds", type_=String).is_(None), func.instr(bindparam("kinds"), _E.kind) > 0),
         *map(_optional, ("stream", "author", "agent_id", "user_id", "run_id", "task_id", "context_id")),
@@ -155,7 +172,7 @@ def load(tx: Read, event_id: str) -> MemoryEventView:
 
 def is_known(tx: Read, event_id: str, workspace: str) -> bool:
     """Answer whether an event is stored."""
-    return tx.execute(_BY_ID, id=event_id, workspace=workspace).fetchone() is not None
+    return tx.execute(_KNOWN, id=event_id, workspace=workspace).fetchone() is not None
 
 
 def list_stream(tx: Read, stream: str, *, after: int, most: int) -> list[MemoryEventView]:
@@ -196,19 +213,28 @@ def search(tx: Read, query: RecallQuery) -> RecallResult:
 
     Safe for any text: a question is taken apart into words, and each is looked up as a quoted word.
     """
+    measure = measure_of(tx, query)
+    items = list_best(tx, query, measure)
+    return RecallResult(items, FOUND_BY, MISSING, measure.scope.documents)
+
+
+def measure_of(tx: Read, query: RecallQuery) -> Measure:
+    """Return what the words of a question tell among what its reader may see."""
     token = readers.token(query.workspace_id, query.reader)
     found = tx.execute(_SCOPE, token=token).fetchone()
     scope = bm25.ScopeStats(*found) if found else bm25.ScopeStats(0, 0)
     counts = {word: _count(tx, token, word) for word in words.words_to_find(query.request.query)}
-    frequencies = {word: count for word, count in counts.items() if count}
+    return Measure(token, scope, {word: count for word, count in counts.items() if count})
 
+
+def list_best(tx: Read, query: RecallQuery, measure: Measure, *, after: int = 0) -> list[RecallItem]:
+    """Return the events that answer a question best, of those after a place in the log."""
     scored = []
-    for row in _candidates(tx, query, token, frequencies).values():
-        parts = bm25.bm25(words.words_of(row.text), frequencies, scope)
+    for row in _candidates(tx, query, measure, after).values():
+        parts = measure.parts(row.text)
         scored.append((sum(parts.values()), row, parts))
     scored.sort(key=lambda item: (-item[0], -item[1].seq))
-    items = [recall_item(view(row), score, parts) for score, row, parts in scored[: query.request.limit]]
-    return RecallResult(items, FOUND_BY, MISSING, scope.documents)
+    return [recall_item(view(row), score, parts) for score, row, parts in scored[: query.request.limit]]
 
 
 def recall_item(event: MemoryEventView, score: float, parts: dict[str, float]) -> RecallItem:
@@ -259,9 +285,10 @@ def _count(tx: Read, token: str, word: str) -> int:
     return int(tx.execute(_HAVING, match=_match(token, word)).fetchone()[0])
 
 
-def _candidates(tx: Read, query: RecallQuery, token: str, frequencies: dict[str, int]) -> dict[int, Row]:
+def _candidates(tx: Read, query: RecallQuery, measure: Measure, after: int) -> dict[int, Row]:
     """Return the events worth scoring: those with the rarest words first, as these tell most."""
-    filters = _filters(query.request)
+    token, frequencies = measure.token, measure.frequencies
+    filters = _filters(query.request) | {"after": after}
     rows: dict[int, Row] = {}
     for word in sorted(frequencies, key=lambda word: (frequencies[word], word)):
         if len(rows) >= CANDIDATES_MAX:

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, insert, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from memroos import audit
-from memroos.memory import queries
+from memroos.memory import bell, queries
 from memroos.memory.errors import NotYourStream
 from memroos.memory.models import MemoryEvent, MemoryScope
 from memroos.memory.rules import readers
@@ -18,8 +18,10 @@ from memroos_contracts.errors import InvalidRequest, TooLarge
 from memroos_contracts.governance import INTERNAL, Action, Asset, Label
 from memroos_contracts.memory import (
     IngestReport,
+    KeptMemories,
     MemoryEventView,
     MemoryKind,
+    NewMemories,
     NewMemory,
 )
 from memroos_kit.clock import to_micros
@@ -39,6 +41,16 @@ class Event(StrEnum):
     WRITTEN = "memory.written"
     READ = "memory.read"
     RECALLED = "memory.recalled"
+    REMOVED = "memory.removed"
+    RESTORED = "memory.restored"
+    UPDATED = "memory.updated"
+    SUPERSEDED = "memory.superseded"
+    ROLLED_BACK = "memory.rolled_back"
+    REPLAYED = "memory.replayed"
+    REINDEXED = "memory.reindexed"
+    EVALUATED = "memory.evaluated"
+    POLICY_SET = "memory.policy_set"
+    POLICY_DELETED = "memory.policy_deleted"
 
 
 _E = MemoryEvent
@@ -47,11 +59,19 @@ _LAST_IN_STREAM = Hot(
     select(func.max(_E.stream_seq)).where(_E.workspace_id == bindparam("workspace"), _E.stream == bindparam("stream"))
 )
 _INDEX = Hot(text("INSERT INTO memory_index (rowid, readers, words) VALUES (:seq, :readers, :words)"))
-_first = upsert(MemoryScope).values(token=bindparam("token"), documents=1, words=bindparam("count"))
+_UNINDEX = Hot(
+    text("INSERT INTO memory_index (memory_index, rowid, readers, words) VALUES ('delete', :seq, :readers, :words)")
+)
+_first = upsert(MemoryScope).values(
+    token=bindparam("token"), documents=bindparam("documents"), words=bindparam("count")
+)
 _COUNT = Hot(
     _first.on_conflict_do_update(
         index_elements=["token"],
-        set_={"documents": MemoryScope.documents + 1, "words": MemoryScope.words + _first.excluded.words},
+        set_={
+            "documents": MemoryScope.documents + _first.excluded.documents,
+            "words": MemoryScope.words + _first.excluded.words,
+        },
     )
 )
 
@@ -232,6 +252,22 @@ def write_memory(tx: Tx, new: NewMemory) -> MemoryEventView:
     return remember(tx, stream=stream, kind=new.kind, text=new.text, **_words(new))
 
 
+def write_memories(tx: Tx, new: NewMemories) -> KeptMemories:
+    """Keep several memories in this order; one that is refused keeps all from being kept.
+
+    Raises:
+        what `write_memory` raises; the detail says which one.
+    """
+    kept = []
+    for number, one in enumerate(new.memories):
+        try:
+            kept.append(write_memory(tx, one))
+        except (InvalidRequest, TooLarge) as error:
+            error.facts["memory"] = number
+            raise
+    return KeptMemories(kept)
+
+
 def _words(new: NewMemory) -> dict[str, Any]:
     names = ("data", "source", "label", "user_id", "run_id", "task_id", "context_id", "speaker", "occurred_at")
     return {name: getattr(new, name) for name in names}
@@ -269,12 +305,29 @@ def _add(tx: Tx, event: MemoryEventView) -> MemoryEventView:
         "occurred_at": None if event.occurred_at is None else to_micros(event.occurred_at),
     }
     seq = tx.execute(_INSERT, **columns).lastrowid
+    assert seq is not None
+    put_in_index(tx, seq, event)
+    bell.ring(tx)
+    return event
+
+
+def put_in_index(tx: Tx, seq: int, event: MemoryEventView) -> None:
+    """Let an event be found by its words, and count it for those who may see it."""
     found = words.words_of(event.text or "")
     tokens = [readers.token(event.workspace_id, reader) for reader in readers.readers_of(event)]
     tx.execute(_INDEX, seq=seq, readers=" ".join(tokens), words=" ".join(found))
     for token in tokens:
-        tx.execute(_COUNT, token=token, count=len(found))
-    return event
+        tx.execute(_COUNT, token=token, documents=1, count=len(found))
+
+
+def take_from_index(tx: Tx, seq: int, event: MemoryEventView) -> None:
+    """Let an event be found no more, nor counted: the reverse of `put_in_index`."""
+    found = words.words_of(event.text or "")
+    tokens = [readers.token(event.workspace_id, reader) for reader in readers.readers_of(event)]
+    # FTS5 without content removes an entry only if it is told exactly what was put in.
+    tx.execute(_UNINDEX, seq=seq, readers=" ".join(tokens), words=" ".join(found))
+    for token in tokens:
+        tx.execute(_COUNT, token=token, documents=-1, count=-len(found))
 
 
 def _json(value: dict[str, Any] | None) -> str | None:

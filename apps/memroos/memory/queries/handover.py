@@ -1,0 +1,181 @@
+"""Reads for the hand-over to the memory service: what is next, and how much waits."""
+
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import bindparam, func, literal_column, select
+
+from memroos.memory.models import MemoryAside, MemoryEvent, MemoryHandover, MemoryHidden, MemoryRemoval
+from memroos.memory.queries.events import Row, view
+from memroos.memory.rules import readers
+from memroos_contracts.memory import IngestEvent, MemoryEventView
+from memroos_kit.db import Hot, Read
+
+PENDING_COUNTED_MAX = 10_000
+"""Beyond this the backlog is not counted any further: the answer would cost more than it says."""
+
+EVENTS_READ = 50
+"""Rows fetched at once, so that a batch of long texts is not read whole before its size is known."""
+
+_E, _R = MemoryEvent, MemoryRemoval
+_PLACE = Hot(select(MemoryHandover.event_seq, MemoryHandover.removal_seq).where(MemoryHandover.id == 1))
+_LAST_EVENT = Hot(select(func.coalesce(func.max(_E.seq), 0)))
+_LAST_REMOVAL = Hot(select(func.coalesce(func.max(_R.seq), 0)))
+_PENDING = Hot(
+    select(func.count()).select_from(
+        select(literal_column("1"))
+        .where(_E.seq > bindparam("after"), _E.workspace_id == bindparam("workspace"))
+        .limit(bindparam("most"))
+        .subquery()
+    )
+)
+_EVENTS = Hot(
+    select(*(getattr(_E, name) for name in Row._fields))
+    .where(_E.seq > bindparam("after"), _E.seq <= bindparam("until"))
+    .order_by(_E.seq)
+    .limit(bindparam("most"))
+)
+_REMOVALS = Hot(
+    select(_R.seq, _R.id, _R.workspace_id, _R.target_id, _R.after_seq, _R.reader, _R.actor, _R.reason)
+    .where(_R.seq > bindparam("after"))
+    .order_by(_R.seq)
+    .limit(bindparam("most"))
+)
+_HIDDEN = Hot(select(MemoryHidden.removal_seq).where(MemoryHidden.target_id == bindparam("target")))
+_ASIDE = Hot(select(MemoryAside.event_seq).where(MemoryAside.workspace_id == bindparam("workspace")).limit(1_000))
+_ASIDES = Hot(select(func.count()).select_from(MemoryAside))
+_ASIDE_EVENTS = Hot(
+    select(*(getattr(_E, name) for name in Row._fields))
+    .where(_E.seq == MemoryAside.event_seq, MemoryAside.workspace_id == bindparam("workspace"))
+    .order_by(_E.seq)
+    .limit(bindparam("most"))
+)
+_LAST_REMOVAL_BEFORE = Hot(select(func.coalesce(func.max(_R.seq), 0)).where(_R.after_seq < bindparam("position")))
+
+
+class Place(NamedTuple):
+    """How far the log has been handed over: the last event, and the last removal."""
+
+    event_seq: int
+    removal_seq: int
+
+
+class RemovalRow(NamedTuple):
+    """A removal that waits to be handed over."""
+
+    seq: int
+    id: str
+    workspace_id: str
+    target_id: str
+    after_seq: int
+    reader: str
+    actor: str
+    reason: str
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What is handed over next, and where that leads."""
+
+    place: Place
+    """The place once the service has taken it."""
+    events: list[IngestEvent] = []
+    removals: list[RemovalRow] = []
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """How much has not been handed over."""
+
+    place: Place
+    last: Place
+    aside: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is handed over, but what was put aside."""
+        return self.place.event_seq >= self.last.event_seq and self.place.removal_seq >= self.last.removal_seq
+
+
+def get_place(tx: Read) -> Place:
+    """Return how far the log has been handed over."""
+    return Place(*tx.execute(_PLACE).fetchone())
+
+
+def get_last(tx: Read) -> Place:
+    """Return where the log ends."""
+    return Place(tx.execute(_LAST_EVENT).fetchone()[0], tx.execute(_LAST_REMOVAL).fetchone()[0])
+
+
+def get_backlog(tx: Read) -> Backlog:
+    """Return how much waits, in all workspaces."""
+    return Backlog(get_place(tx), get_last(tx), tx.execute(_ASIDES).fetchone()[0])
+
+
+def count_pending(tx: Read, place: Place, workspace: str) -> int:
+    """Return how many of a workspace's events wait, the refused ones included; at most `PENDING_COUNTED_MAX`."""
+    found = tx.execute(_PENDING, after=place.event_seq, workspace=workspace, most=PENDING_COUNTED_MAX).fetchone()
+    return int(found[0]) + len(list_aside(tx, workspace))
+
+
+def list_aside(tx: Read, workspace: str) -> list[int]:
+    """Return the places of the events that the service refused."""
+    return [seq for (seq,) in tx.execute(_ASIDE, workspace=workspace).fetchall()]
+
+
+def list_aside_events(tx: Read, workspace: str, *, most: int) -> list[IngestEvent]:
+    """Return events that the service refused, oldest first."""
+    rows = [Row._make(row) for row in tx.execute(_ASIDE_EVENTS, workspace=workspace, most=most).fetchall()]
+    return [_handed(row) for row in rows if not is_hidden(tx, row.id)]
+
+
+def place_before(tx: Read, position: int) -> Place:
+    """Return the place from which everything after an event is handed over again."""
+    return Place(position, tx.execute(_LAST_REMOVAL_BEFORE, position=position).fetchone()[0])
+
+
+def is_hidden(tx: Read, target_id: str) -> bool:
+    """Answer whether an event or item was removed."""
+    return tx.execute(_HIDDEN, target=target_id).fetchone() is not None
+
+
+def next_batch(tx: Read, *, most: int, most_bytes: int) -> Batch:
+    """Return what comes next in the one order of events and removals; empty at its end.
+
+    A removal comes after the events that were there when it was asked for. What is removed by then is not handed over
+    any more, and a removal that was taken back is passed over.
+    """
+    place = get_place(tx)
+    removals = [RemovalRow._make(row) for row in tx.execute(_REMOVALS, after=place.removal_seq, most=most).fetchall()]
+    due = [removal for removal in removals if removal.after_seq <= place.event_seq]
+    if due:
+        return Batch(
+            Place(place.event_seq, due[-1].seq),
+            removals=[removal for removal in due if _holds(tx, removal)],
+        )
+    until = removals[0].after_seq if removals else 2**62
+    events: list[IngestEvent] = []
+    event_seq, size = place.event_seq, 0
+    while len(events) < most and size < most_bytes:
+        rows = [
+            Row._make(row) for row in tx.execute(_EVENTS, after=event_seq, until=until, most=EVENTS_READ).fetchall()
+        ]
+        for row in rows:
+            if events and (size >= most_bytes or len(events) >= most):
+                break
+            event_seq = row.seq
+            if not is_hidden(tx, row.id):
+                events.append(_handed(row))
+                size += len(row.text) + len(row.data or "") + len(row.source or "")
+        if len(rows) < EVENTS_READ:
+            break
+    return Batch(Place(event_seq, place.removal_seq), events=events)
+
+
+def _holds(tx: Read, removal: RemovalRow) -> bool:
+    found = tx.execute(_HIDDEN, target=removal.target_id).fetchone()
+    return found is not None and found[0] == removal.seq
+
+
+def _handed(row: Row) -> IngestEvent:
+    event: MemoryEventView = view(row)
+    names = tuple(reader for reader in readers.readers_of(event) if reader != readers.EVERYTHING)
+    return IngestEvent(event, names, readers.is_private(event.label), row.seq)
