@@ -69,10 +69,14 @@ CASES = {
     "agents-use-their-inbox": Case(Effect.ALLOW, AGENT, "inbox.receive", FOR_ME),
     "agents-follow-what-they-sent": Case(Effect.ALLOW, AGENT, "inbox.read", MINE),
     "agents-use-their-memory": Case(Effect.ALLOW, AGENT, "memory.recall", MINE),
+    "agents-change-their-own-memory": Case(Effect.ALLOW, AGENT, "memory.delete", MINE),
     "agents-follow-their-decisions": Case(Effect.ALLOW, AGENT, "decision.report", MINE),
     "agents-may-follow-events": Case(Effect.ALLOW, AGENT, "event.read"),
     "the-kernel-does-the-systems-work": Case(Effect.ALLOW, KERNEL, "inbox.requeue"),
     "services-do-their-part": Case(Effect.ALLOW, MEMORY, "memory.read"),
+    "services-change-their-own-memory": Case(
+        Effect.ALLOW, MEMORY, "memory.rollback", Asset("scope", "s", owner=MEMORY.principal)
+    ),
     "services-are-notified-of-what-they-asked-for": Case(
         Effect.ALLOW, MEMORY, "push.replay", Asset("push", "p", owner=MEMORY.principal)
     ),
@@ -140,19 +144,20 @@ def test_restricted_content_stays_with_its_owner_whatever_else_is_permitted() ->
 
 
 # What each role may do at all, by the relation to the asset. Everything that is not here is denied.
-PEOPLE = {"workspace.read", "agent.read", "peer.read", "task.list", "event.read", "operations.read"}
+PEOPLE = {"workspace.read", "agent.read", "peer.read", "task.list", "event.read", "operations.read", "memory.list"}
 AGENT_ANY = {
     "peer.read", "workspace.read", "task.send", "inbox.send", "task.list", "event.read",
 }  # fmt: skip
 AGENT_BOTH = AGENT_ANY | {
     "agent.read", "agent.heartbeat", "task.read", "inbox.read", "memory.write", "memory.read", "memory.recall",
-    "decision.read", "decision.report", "approval.read", "key.read", "key.rotate",
+    "memory.list", "decision.read", "decision.report", "approval.read", "key.read", "key.rotate",
 }  # fmt: skip
 SERVICE_ANY = {
     "workspace.read", "agent.read", "peer.read", "event.read", "task.send", "task.read", "task.list", "task.cancel",
     "task.work", "inbox.send", "inbox.receive", "inbox.settle", "inbox.read", "memory.write", "memory.read",
-    "memory.recall",
+    "memory.recall", "memory.list",
 }  # fmt: skip
+MEMORY_CHANGES = {"memory.change", "memory.delete", "memory.rollback"}
 PUSH = {"push.create", "push.read", "push.delete", "push.replay"}
 KERNEL_VERBS = [action for action in Action if action is not Action.TOOL_USE]
 MATRIX: dict[str, tuple[Actor, Asset, set[str], set[str]]] = {
@@ -162,11 +167,11 @@ MATRIX: dict[str, tuple[Actor, Asset, set[str], set[str]]] = {
         FOREIGN,
         PEOPLE
         | {"audit.read", "decision.read", "approval.read", "policy.read", "key.read", "task.read", "inbox.read"}
-        | {"push.read"},
+        | {"push.read", "memory.read", "memory.recall", "memory.trace"},
         set(),
     ),
     "viewer": (VIEWER, FOREIGN, PEOPLE, {"task.read", "inbox.read", "approval.read"}),
-    "agent, own": (AGENT, MINE, AGENT_BOTH | {"task.cancel"} | PUSH, set()),
+    "agent, own": (AGENT, MINE, AGENT_BOTH | {"task.cancel"} | PUSH | MEMORY_CHANGES, set()),
     "agent, addressed": (
         AGENT,
         FOR_ME,
