@@ -20,11 +20,11 @@ class Bell:
     name = JOURNAL
 
     def __init__(self) -> None:
-        self._listeners: dict[object, Callable[[], None]] = {}
+        self._listeners: dict[object, Callable[[], object]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def calling(self, wake: Callable[[], None]) -> Iterator[None]:
+    def calling(self, wake: Callable[[], object]) -> Iterator[None]:
         """Call a function at each change while the block runs."""
         token = object()
         with self._lock:

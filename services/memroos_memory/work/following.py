@@ -1,0 +1,51 @@
+"""What follows from a change of items, put into line in the same transaction."""
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from memroos_contracts.memory_items import Change, ItemStatus
+from memroos_contracts.memory_work import JobLabel
+from memroos_kit.db import Tx
+from memroos_memory import items, jobs
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ITEMS_MAX = 128
+"""Items of one job; more become several."""
+
+_OTHER_WORDS = frozenset((Change.ADD, Change.UPDATE, Change.ROLLBACK))
+_JOURNAL = items.Announcer.name
+
+
+def carry_out(tx: Tx, verb: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do something to items, and put the work that follows from it into line; both are kept, or neither.
+
+    Every verb that changes items goes through this, or its vectors and its place in the graph stay as they were.
+    """
+    result = verb(tx, *args, **kwargs)
+    follow(tx)
+    return result
+
+
+def follow(tx: Tx) -> None:
+    """Put into line what follows from the items this unit of work has touched; once, at its end."""
+    embed: dict[int, dict[int, None]] = {}
+    vector: dict[int, dict[int, None]] = {}
+    graph: dict[int, dict[int, None]] = {}
+    for touched in tx.journal(_JOURNAL):
+        if touched.status is ItemStatus.DELETED:
+            vector.setdefault(touched.scope_seq, {})[touched.item_seq] = None
+        elif touched.change in _OTHER_WORDS:
+            embed.setdefault(touched.scope_seq, {})[touched.item_seq] = None
+        if touched.change is not Change.SEEN:
+            graph.setdefault(touched.scope_seq, {})[touched.item_seq] = None
+    for label, found in ((JobLabel.EMBED, embed), (JobLabel.VECTOR, vector), (JobLabel.GRAPH, graph)):
+        for scope_seq, seqs in found.items():
+            enqueue(tx, label, scope_seq, list(seqs))
+
+
+def enqueue(tx: Tx, label: JobLabel, scope_seq: int, seqs: list[int]) -> None:
+    """Put a job about items of a scope into line, or several where there are many."""
+    for start in range(0, len(seqs), ITEMS_MAX):
+        jobs.enqueue(tx, label, scope_seq=scope_seq, items=seqs[start : start + ITEMS_MAX])

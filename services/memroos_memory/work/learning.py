@@ -1,0 +1,121 @@
+"""Facts out of what was said, by rules or by a model.
+
+What is learned and how far the job is are written in one transaction, so a job that is done again goes on where it
+was: nothing is learned twice from the same event.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from memroos_contracts.identity import service_actor
+from memroos_contracts.memory_items import ItemView
+from memroos_kit.db import Database, Read, Tx
+from memroos_memory import derive, items, jobs
+from memroos_memory.derive import Extractor, Turn
+from memroos_memory.items import Learned
+from memroos_memory.jobs import Taken
+from memroos_memory.work.following import carry_out
+from memroos_memory.work.worker import Handle
+
+EVENTS_AT_ONCE = 8
+"""Events whose facts are written in one transaction."""
+
+TURNS_AT_ONCE = 16
+"""Turns a model is asked about at once."""
+
+_SERVICE = service_actor("memory")
+
+Lesson = tuple[int, ItemView, list[Learned]]
+"""An event's number, the event as it was read, and what follows from it."""
+
+
+def deriving(db: Database) -> Handle:
+    """Return what learns by rules from the events of a job."""
+
+    async def derive_facts(job: Taken) -> None:
+        for start in range(job.done, len(job.items), EVENTS_AT_ONCE):
+            seqs = job.items[start : start + EVENTS_AT_ONCE]
+            events = await db.read(_SERVICE, _events, seqs)
+            lessons = await asyncio.to_thread(_by_rules, events)
+            await db.write(_SERVICE, carry_out, _learn, job, start + len(seqs), lessons)
+
+    return derive_facts
+
+
+def extracting(db: Database, extractor: Extractor) -> Handle:
+    """Return what learns by a model from the events of a job; it raises where the model gives no usable answer."""
+
+    async def extract_facts(job: Taken) -> None:
+        for start in range(job.done, len(job.items), TURNS_AT_ONCE):
+            seqs = job.items[start : start + TURNS_AT_ONCE]
+            events = await db.read(_SERVICE, _events, seqs)
+            existing = await db.read(_SERVICE, _known, job.items)
+            lessons = await _by_model(extractor, events, existing) if events else []
+            await db.write(_SERVICE, carry_out, _learn, job, start + len(seqs), lessons)
+
+    return extract_facts
+
+
+def _events(tx: Read, seqs: Sequence[int]) -> list[tuple[int, ItemView]]:
+    """Return events that are there still, in the order in which they were taken over."""
+    return sorted(items.views(tx, seqs).items())
+
+
+def _known(tx: Read, seqs: Sequence[int]) -> list[str]:
+    """Return what was learned from these events before."""
+    learned = {item for found in items.learned_from(tx, seqs).values() for item in found}
+    return [item.text for item in items.views(tx, sorted(learned)).values() if item.text]
+
+
+def _by_rules(events: Sequence[tuple[int, ItemView]]) -> list[Lesson]:
+    return [(seq, event, _learned_from(event)) for seq, event in events]
+
+
+def _learned_from(event: ItemView) -> list[Learned]:
+    said = derive.learn(
+        event.text or "",
+        speaker=event.speaker,
+        author=event.author,
+        occurred_at=event.occurred_at or event.recorded_at,
+    )
+    return [msgspec.structs.replace(one, sources=(event.id,)) for one in said]
+
+
+async def _by_model(
+    extractor: Extractor, events: Sequence[tuple[int, ItemView]], existing: Sequence[str]
+) -> list[Lesson]:
+    turns = [
+        Turn(
+            id=event.id,
+            text=event.text or "",
+            speaker=event.speaker or event.author,
+            occurred_at=event.occurred_at or event.recorded_at,
+        )
+        for _, event in events
+    ]
+    found: dict[str, list[Learned]] = {}
+    for learned in await extractor.extract(turns, existing=existing):
+        last = max((turn.id for turn in turns if turn.id in learned.sources), default=turns[-1].id)
+        found.setdefault(last, []).append(learned)
+    return [(seq, event, found.get(event.id, [])) for seq, event in events]
+
+
+def _learn(tx: Tx, job: Taken, done: int, lessons: Sequence[Lesson]) -> None:
+    """Keep what was learned, and how far the job is.
+
+    Raises:
+        LeaseLost: somebody else has the job, and learns the same.
+    """
+    if done < len(job.items):
+        jobs.progress(tx, job, done)
+    elif not jobs.finish(tx, job):
+        raise jobs.LeaseLost(job.id)
+    now = items.views(tx, [seq for seq, _, _ in lessons])
+    same = {event.id for seq, event, _ in lessons if seq in now and now[seq].digest == event.digest}
+    for seq, event, learned in lessons:
+        for one in learned:
+            # What was removed or corrected while it was read is not to be learned.
+            if same.issuperset((event.id, *one.sources)):
+                items.add_learned(tx, job.scope_seq, one, from_seq=seq)

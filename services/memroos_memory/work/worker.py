@@ -1,0 +1,253 @@
+"""Does what is in line, until told to stop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from memroos_contracts.errors import MemroosError
+from memroos_contracts.identity import service_actor
+from memroos_contracts.memory_work import JobLabel
+from memroos_kit import log
+from memroos_kit.clock import to_micros
+from memroos_kit.db import Database, Tx
+from memroos_kit.stopping import Stopping
+from memroos_memory import jobs
+from memroos_memory.jobs import Taken
+
+Handle = Callable[[Taken], Awaitable[None]]
+"""Does one job; raises where it cannot. It may be done again, so it is safe to repeat."""
+
+HandleAll = Callable[[Sequence[Taken]], Awaitable[None]]
+"""Does several jobs of one kind at once: all of them, or it raises; then each is tried alone."""
+
+LONGEST_REST_S = 5.0
+AFTER_TROUBLE_S = 1.0
+KEEP_DONE = timedelta(hours=1)
+UPKEEP_S = 30.0
+
+_SERVICE = service_actor("memory")
+_log = log.get(__name__)
+
+
+class Lane(NamedTuple):
+    """Kinds of work that wait for each other, and for no others."""
+
+    labels: tuple[JobLabel, ...]
+    at_once: int
+    """Jobs that are taken together."""
+
+
+LANES = (
+    Lane((JobLabel.EMBED,), 16),
+    Lane((JobLabel.VECTOR, JobLabel.DERIVE, JobLabel.GRAPH), 16),
+    Lane((JobLabel.EXTRACT,), 4),
+    Lane((JobLabel.REINDEX, JobLabel.REEMBED), 1),
+)
+
+
+class Worker:
+    """Takes jobs out of the line and does them.
+
+    The only one over its database: what is running when it starts was interrupted.
+
+    Args:
+        db: the service's database.
+        handles: how each kind of work is done, one job at a time.
+        together: how several jobs of a kind are done at once.
+        plan: how often a job is tried.
+        lease_s: how long a job is held; a living handler's is extended.
+        bell: rings when jobs come into line; without one the worker looks every few seconds, or when it is woken.
+        upkeep: verbs that forget what is old, called now and then.
+    """
+
+    def __init__(  # noqa: PLR0913 - a composition root's constructor
+        self,
+        db: Database,
+        handles: Mapping[JobLabel, Handle],
+        *,
+        together: Mapping[JobLabel, HandleAll] | None = None,
+        plan: jobs.Plan | None = None,
+        lease_s: float = 120.0,
+        bell: jobs.Bell | None = None,
+        upkeep: Sequence[Callable[[Tx], object]] = (),
+    ) -> None:
+        self._db = db
+        self._handles = handles
+        self._together = together or {}
+        self._plan = plan or jobs.Plan()
+        self._lease_s = lease_s
+        self._bell = bell
+        self._upkeep = upkeep
+        self._held: dict[tuple[int, int], Taken] = {}
+        self._turns = jobs.Turns()
+        self._lines: list[asyncio.Event] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def wake(self) -> None:
+        """Look at the line now; from any thread."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._look)
+
+    def _look(self) -> None:
+        for line in self._lines:
+            line.set()
+
+    async def run(self, stopping: Stopping) -> None:
+        """Work until told to stop; what is not done then is given back."""
+        self._loop = asyncio.get_running_loop()
+        await self._recover(stopping)
+        doing = [lane for lane in map(self._known, LANES) if lane.labels]
+        self._lines = [asyncio.Event() for _ in doing]
+        bell = self._bell or jobs.Bell()
+        with bell.calling(self.wake):
+            async with asyncio.TaskGroup() as group:
+                for lane, line in zip(doing, self._lines, strict=True):
+                    group.create_task(self._work(lane, line, stopping))
+                group.create_task(self._keep(stopping))
+
+    async def step(self, labels: Sequence[JobLabel], limit: int = 16) -> int:
+        """Take what is due of some kinds and do it; return how many jobs that were. For tests and commands."""
+        taken = await self._take(Lane(tuple(labels), limit))
+        await self._do_all(taken)
+        return len(taken)
+
+    def _known(self, lane: Lane) -> Lane:
+        labels = tuple(label for label in lane.labels if label in self._handles or label in self._together)
+        return lane._replace(labels=labels)
+
+    async def _recover(self, stopping: Stopping) -> None:
+        while not stopping.is_set():
+            try:
+                while await self._db.write(_SERVICE, jobs.recover_interrupted):
+                    pass
+            except Exception:  # noqa: BLE001 - a full disk at the start: nothing is taken before this is done
+                _log.exception("work.recovery_failed")
+                await stopping.first(stopping.wait(), timeout_s=AFTER_TROUBLE_S)
+            else:
+                return
+
+    async def _work(self, lane: Lane, line: asyncio.Event, stopping: Stopping) -> None:
+        while not stopping.is_set():
+            line.clear()
+            rest = 0.0
+            try:
+                taken = await self._take(lane)
+                if taken:
+                    await stopping.first(self._do_all(taken))
+                else:
+                    rest = await self._rest(lane)
+            except Exception:  # noqa: BLE001 - the loop outlives a full disk; what is in line stays there
+                _log.exception("work.failed", labels=list(lane.labels))
+                line.clear()
+                rest = AFTER_TROUBLE_S
+            finally:
+                await self._give_back(lane)
+            if rest:
+                await stopping.first(line.wait(), timeout_s=rest)
+
+    async def _take(self, lane: Lane) -> list[Taken]:
+        taken = await self._db.write(
+            _SERVICE, jobs.take, limit=lane.at_once, lease_s=self._lease_s, labels=lane.labels, turns=self._turns
+        )
+        self._held |= {(job.seq, job.token): job for job in taken}
+        return taken
+
+    async def _rest(self, lane: Lane) -> float:
+        """Return how long there is nothing to do."""
+        due = await self._db.read(_SERVICE, jobs.next_due, lane.labels)
+        if due is None:
+            return LONGEST_REST_S
+        return min(LONGEST_REST_S, max(0.01, (due - to_micros(self._db.clock.now())) / 1_000_000))
+
+    # -- doing ---------------------------------------------------------------------------------------------------
+
+    async def _do_all(self, taken: Sequence[Taken]) -> None:
+        """Do jobs: those of a kind together where that is possible, others by scope side by side."""
+        for label in dict.fromkeys(job.label for job in taken):
+            some = [job for job in taken if job.label is label]
+            if len(some) > 1 and label in self._together and await self._done_together(label, some):
+                continue
+            scopes = {job.scope_seq: [one for one in some if one.scope_seq == job.scope_seq] for job in some}
+            async with asyncio.TaskGroup() as group:
+                for own in scopes.values():
+                    group.create_task(self._do_in_turn(own))
+
+    async def _done_together(self, label: JobLabel, some: Sequence[Taken]) -> bool:
+        try:
+            await self._together[label](some)
+        except Exception as error:  # noqa: BLE001 - one of them may be at fault: each is tried alone
+            _log.debug("work.not_together", label=label, jobs=len(some), reason=_said(error))
+            return False
+        await self._db.write(_SERVICE, _finish_all, some)
+        for job in some:
+            self._held.pop((job.seq, job.token), None)
+        return True
+
+    async def _do_in_turn(self, own: Sequence[Taken]) -> None:
+        for job in own:
+            try:
+                await self._do(job)
+            except Exception as error:  # noqa: BLE001 - whatever breaks, the job is tried again or becomes a dead letter
+                await self._settle(job, error)
+            else:
+                await self._settle(job, None)
+
+    async def _do(self, job: Taken) -> None:
+        if job.label in self._handles:
+            await self._handles[job.label](job)
+        else:
+            await self._together[job.label]([job])
+
+    async def _settle(self, job: Taken, error: Exception | None) -> None:
+        """Write down how a job ended; one that its handler finished already is left so."""
+        if error is None:
+            await self._db.write(_SERVICE, jobs.finish, job)
+        elif not isinstance(error, jobs.LeaseLost):
+            if not isinstance(error, MemroosError):
+                _log.error("work.broke", job=job.id, label=job.label, exc_info=error)
+            if await self._db.write(_SERVICE, jobs.fail, job, _said(error), self._plan):
+                _log.warning("work.dead_letter", job=job.id, label=job.label, reason=_said(error))
+        self._held.pop((job.seq, job.token), None)
+
+    # -- upkeep --------------------------------------------------------------------------------------------------
+
+    async def _give_back(self, lane: Lane) -> None:
+        """Give back what was taken and not done, because the process ends or the disk is full."""
+        rest = [job for job in self._held.values() if job.label in lane.labels]
+        for job in rest:
+            del self._held[job.seq, job.token]
+        if not rest:
+            return
+        try:
+            await self._db.write(_SERVICE, jobs.release, rest)
+        except Exception:  # noqa: BLE001 - then the lease runs out, or the next start finds them
+            _log.warning("work.not_given_back", jobs=len(rest))
+
+    async def _keep(self, stopping: Stopping) -> None:
+        """Extend the leases of what is being done, recover those that ran out, forget what is old."""
+        pause = min(UPKEEP_S, self._lease_s / 3)
+        while not stopping.is_set():
+            await stopping.first(stopping.wait(), timeout_s=pause)
+            try:
+                await self._db.write(_SERVICE, jobs.extend, list(self._held.values()), lease_s=self._lease_s)
+                await self._db.write(_SERVICE, jobs.recover_expired, self._plan)
+                await self._db.write(_SERVICE, jobs.forget_done, KEEP_DONE)
+                for verb in self._upkeep:
+                    await self._db.write(_SERVICE, verb)
+            except Exception:  # noqa: BLE001 - the loop outlives a full disk
+                _log.exception("work.upkeep_failed")
+
+
+def _finish_all(tx: Tx, some: Sequence[Taken]) -> None:
+    for job in some:
+        jobs.finish(tx, job)
+
+
+def _said(error: Exception) -> str:
+    """Return what to write down about a failure: our own words, or the kind of a foreign one; the log has the rest."""
+    if isinstance(error, MemroosError):
+        reason = error.facts.get("reason")
+        return f"{error.detail} ({reason})" if reason and str(reason) not in error.detail else error.detail
+    return f"{type(error).__name__}; the log says more."
