@@ -1,0 +1,153 @@
+"""Changing items by hand: another version of one, or another item that holds instead."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from memroos_contracts.errors import InvalidRequest
+from memroos_contracts.memory_errors import ItemChanged, ItemGone
+from memroos_contracts.memory_items import Change, ItemChange, ItemKind, ItemStatus, ItemView, Successor, Viewer
+from memroos_kit.clock import to_micros
+from memroos_kit.db import Read, Tx
+from memroos_memory.items.log import By, add, by, change, digest_of, is_done, rest_on
+from memroos_memory.items.queries import find_in_scope, load, load_even_deleted, row_of, seq_of
+from memroos_memory.items.states import Row, State, names, state_of, view
+
+
+def update(tx: Tx, viewer: Viewer, item_id: str, new: ItemChange, operation: str = "") -> ItemView:
+    """Write another version of an item; the one before stays in its history. The same operation may be repeated.
+
+    Raises:
+        NotFound: there is none, or the viewer may not see it.
+        ItemGone: it was deleted.
+        ItemChanged: it is at another version than the caller expected.
+        InvalidRequest: it would hold until before it begins to.
+    """
+    row = load(tx, viewer, item_id)
+    if is_done(tx, row, operation):
+        return view(row)
+    if new.if_version is not None and new.if_version != row.version:
+        raise ItemChanged(id=item_id, version=row.version)
+    before = state_of(row)
+    after = _changed(before, new)
+    if after.valid_from is not None and after.valid_to is not None and after.valid_to < after.valid_from:
+        raise InvalidRequest(fields={"valid_to": "lies before valid_from"})
+    if after != before:
+        row = change(tx, row, after, Change.UPDATE, by(viewer, new.reason, operation))
+    return view(row)
+
+
+def supersede(tx: Tx, viewer: Viewer, item_id: str, successor: Successor, operation: str = "") -> ItemView:
+    """Let another item, or a new text, hold instead of an item, and return it. The same operation may be repeated.
+
+    The old item holds until the new one does and stays findable as what was before. A new text rests on the same
+    events; what takes the place of an event is a fact.
+
+    Raises:
+        NotFound: one of them is not there, or the viewer may not see it.
+        ItemGone: one of them was deleted.
+        ItemChanged: it is superseded already.
+        InvalidRequest: not exactly one successor is named, or it cannot take this item's place.
+    """
+    row = load(tx, viewer, item_id)
+    if (successor.text is None) == (successor.item_id is None):
+        raise InvalidRequest(fields={"text": "name either a text or an item"})
+    if row.superseded_by and (is_done(tx, row, operation) or row.superseded_by == successor.item_id):
+        return view(load(tx, viewer, row.superseded_by))
+    if row.status == ItemStatus.SUPERSEDED:
+        raise ItemChanged(f"It is superseded by {row.superseded_by}; supersede that.", id=item_id, version=row.version)
+    who = by(viewer, successor.reason, operation)
+    if successor.text is not None:
+        since = _since(row, to_micros(successor.valid_from or tx.now))
+        new = _add_successor(tx, row, successor.text, since, who)
+    else:
+        new, since = _take_successor(tx, viewer, row, successor, who)
+    until = since if row.valid_to is None or row.valid_to > since else row.valid_to
+    old = replace(state_of(row), status=ItemStatus.SUPERSEDED, superseded_by=new.id, valid_to=until)
+    change(tx, row, old, Change.SUPERSEDE, who)
+    return view(new)
+
+
+def _changed(state: State, new: ItemChange) -> State:
+    changes: dict[str, Any] = {}
+    if new.text is not None:
+        changes |= {"text": new.text, "digest": digest_of(new.text)}
+    for name in ("label", "confidence", "data"):
+        if getattr(new, name) is not None:
+            changes[name] = getattr(new, name)
+    for name in ("valid_from", "valid_to"):
+        if getattr(new, name) is not None:
+            changes[name] = to_micros(getattr(new, name))
+    return replace(state, **changes)
+
+
+def _since(old: Row, since: int) -> int:
+    if old.valid_from is not None and since < old.valid_from:
+        raise InvalidRequest(fields={"valid_from": "lies before what it is to supersede began to hold"})
+    return since
+
+
+def _add_successor(tx: Tx, old: Row, content: str, since: int, who: By) -> Row:
+    fixed = derived_from(old)
+    fixed["id"] = tx.new_id("itm")
+    fixed["kind"] = (ItemKind.FACT if old.is_event else ItemKind(old.kind)).value
+    sources = (old.id,) if old.is_event else names(old.sources)
+    seq = add(
+        tx,
+        fixed,
+        State(
+            text=content,
+            digest=digest_of(content),
+            sources=sources,
+            label=state_of(old).label,
+            valid_from=since,
+            supersedes=old.id,
+        ),
+        who,
+    )
+    rest_on(tx, seq, [one for one in (seq_of(tx, source) for source in sources) if one is not None])
+    return row_of(tx, seq)
+
+
+def _take_successor(tx: Tx, viewer: Viewer, old: Row, successor: Successor, who: By) -> tuple[Row, int]:
+    assert successor.item_id is not None
+    new = load_even_deleted(tx, viewer, successor.item_id)
+    if new.is_deleted:
+        raise ItemGone(id=new.id)
+    if new.scope_seq != old.scope_seq:
+        raise InvalidRequest(fields={"item_id": "belongs to others than what it is to supersede"})
+    if _leads_to(tx, new, old.id):
+        raise InvalidRequest(fields={"item_id": "is what it is to supersede, or was superseded by it"})
+    state = state_of(new)
+    since = _since(
+        old, to_micros(successor.valid_from) if successor.valid_from else _begins(new, old, to_micros(tx.now))
+    )
+    if state.valid_to is not None and state.valid_to < since:
+        raise InvalidRequest(fields={"valid_from": "lies after the successor has ceased to hold"})
+    state = replace(state, supersedes=old.id, valid_from=since)
+    return change(tx, new, state, Change.SUPERSEDE, who), since
+
+
+def _begins(new: Row, old: Row, now: int) -> int:
+    if new.valid_from is not None and (old.valid_from is None or new.valid_from >= old.valid_from):
+        return new.valid_from
+    return now
+
+
+def _leads_to(tx: Read, row: Row, item_id: str) -> bool:
+    """Whether an item, or what superseded it, or what superseded that, is this one."""
+    seen = set()
+    one: Row | None = row
+    while one is not None and one.id not in seen:
+        if one.id == item_id:
+            return True
+        seen.add(one.id)
+        one = find_in_scope(tx, one.scope_seq, one.superseded_by) if one.superseded_by else None
+    return False
+
+
+def derived_from(origin: Row) -> dict[str, Any]:
+    """Return the columns that never change, for an item that is derived from another; but its id and kind."""
+    words = ("scope_seq", "stream", "stream_seq", "speaker", "author", "owner", "agent_id", "user_id", "run_id")
+    fixed: dict[str, Any] = {name: getattr(origin, name) for name in (*words, "task_id", "context_id", "occurred_at")}
+    return {**fixed, "event_kind": "", "source": None, "echo": 0}

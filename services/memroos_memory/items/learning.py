@@ -1,0 +1,255 @@
+"""Keeping what was learned from events: said again it counts once more, something newer supersedes what it replaces.
+
+Of a functional relation (where somebody lives) a subject has one value at a time. Its values are a chain in the order
+in which they begin to hold; a new one takes its place in it, also when it is learned late.
+"""
+
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+from sqlalchemy import bindparam
+
+from memroos_contracts.governance import Label, Sensitivity
+from memroos_contracts.memory_items import Change, ItemKind, ItemStatus, ItemView
+from memroos_kit.clock import to_micros
+from memroos_kit.db import Hot, Read, Tx
+from memroos_memory.items.changes import derived_from
+from memroos_memory.items.learned import Learned
+from memroos_memory.items.log import MEMORY, By, add, change, digest_of, rest_on
+from memroos_memory.items.queries import find_in_scope, row_of
+from memroos_memory.items.states import Row, State, names, rows, state_of, view
+from memroos_memory.models import Item
+
+_EARLIEST = -(2**63)
+_SENSITIVITY = list(Sensitivity)
+
+_here = (Item.scope_seq == bindparam("scope"), Item.kind != bindparam("event", ItemKind.EVENT.value))
+_SAME_TEXT = Hot(rows.where(*_here, Item.digest == bindparam("digest")).order_by(Item.seq))
+_ABOUT = Hot(
+    rows.where(*_here, Item.subject == bindparam("subject"), Item.relation == bindparam("relation")).order_by(Item.seq)
+)
+
+
+class _New(NamedTuple):
+    """What was learned, and from where."""
+
+    learned: Learned
+    origin: Row
+    evidence: list[Row]
+    since: int
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether another value ends when it begins. What is over already ends nothing."""
+        return self.learned.functional and self.learned.triple is not None and self.learned.valid_to is None
+
+    @property
+    def sources(self) -> set[str]:
+        """The ids of the events."""
+        return {row.id for row in self.evidence}
+
+
+class _Place(NamedTuple):
+    """Where a value stands among the others of its functional relation."""
+
+    before: list[Row]
+    """What holds until it."""
+    peers: list[Row]
+    """What begins to hold at the same time, and says otherwise."""
+    after: Row | None
+    """What holds later, instead of it."""
+
+
+def add_learned(tx: Tx, scope_seq: int, learned: Learned, *, from_seq: int, actor: str = MEMORY) -> ItemView | None:
+    """Keep something that was learned from an event, and return the item that says it.
+
+    It may be repeated: learned again from the same events, nothing changes.
+
+    Args:
+        from_seq: the event; the item takes over who said it when, and the strictest label of all its events.
+
+    Returns:
+        None where there is nothing for it to rest on: the events were deleted meanwhile, or an item that said the
+        same because of the same events was.
+    """
+    origin = row_of(tx, from_seq)
+    evidence = _evidence(tx, scope_seq, origin, learned)
+    if not evidence:
+        return None
+    since = to_micros(learned.valid_from) if learned.valid_from is not None else origin.occurred_at
+    new = _New(learned, origin, evidence, since)
+    about = _about(tx, scope_seq, learned)
+    same = _same(tx, scope_seq, learned, about)
+    there = _with_successors(tx, [row for row in about if not row.is_deleted])
+    again = _said_before(new, [row for row in same if not row.is_deleted], there)
+    if again is not None:
+        return view(_see_again(tx, again, new, By(actor)))
+    if any(row.is_deleted and new.sources <= set(names(row.sources)) for row in same):
+        return None
+    return view(_add(tx, new, _place(new, there), By(actor)))
+
+
+# -- what is there -----------------------------------------------------------------------------------------------------
+
+
+def _evidence(tx: Read, scope: int, origin: Row, learned: Learned) -> list[Row]:
+    """Return the events it rests on, without those that were deleted or are not of this scope."""
+    found = (find_in_scope(tx, scope, source) for source in learned.sources if source != origin.id)
+    return [row for row in (origin, *found) if row is not None and row.scope_seq == scope and not row.is_deleted]
+
+
+def _about(tx: Read, scope: int, learned: Learned) -> list[Row]:
+    if learned.triple is None:
+        return []
+    triple = learned.triple
+    found = tx.execute(_ABOUT, scope=scope, subject=triple.subject, relation=triple.relation).fetchall()
+    return [Row(*one) for one in found]
+
+
+def _same(tx: Read, scope: int, learned: Learned, about: list[Row]) -> list[Row]:
+    """Return what says the same, in the same words or as the same triple; deleted items too."""
+    found = {row.seq: row for row in about if _is_same_object(row, learned)}
+    for one in tx.execute(_SAME_TEXT, scope=scope, digest=digest_of(learned.text)).fetchall():
+        found[one[0]] = Row(*one)
+    return [found[seq] for seq in sorted(found)]
+
+
+def _is_same_object(row: Row, learned: Learned) -> bool:
+    assert learned.triple is not None
+    return (row.object or "").casefold() == learned.triple.object.casefold()
+
+
+def _with_successors(tx: Read, chain: list[Row]) -> list[Row]:
+    """Return a chain with what somebody put in the place of its values by hand."""
+    known = {row.id: row for row in chain}
+    line = list(chain)
+    while line:
+        successor_id = line.pop().superseded_by
+        if not successor_id or successor_id in known:
+            continue
+        row = find_in_scope(tx, chain[0].scope_seq, successor_id)
+        if row is not None and not row.is_deleted:
+            known[row.id] = row
+            line.append(row)
+    return sorted(known.values(), key=lambda row: (_begin(row), row.seq))
+
+
+# -- where it belongs --------------------------------------------------------------------------------------------------
+
+
+def _begin(row: Row) -> int:
+    return row.valid_from if row.valid_from is not None else _EARLIEST
+
+
+def _holds(row: Row, at: int) -> bool:
+    return _begin(row) <= at and (row.valid_to is None or at < row.valid_to)
+
+
+def _said_before(new: _New, same: list[Row], chain: list[Row]) -> Row | None:
+    """Return the item that says it already, for the same time."""
+    for row in same:
+        if new.sources <= set(names(row.sources)):
+            return row
+    for row in same:
+        if _holds(row, new.since):
+            return row
+    if not new.is_exclusive:
+        return next((row for row in same if row.status == ItemStatus.ACTIVE), None)
+    after = _after(new, chain)
+    return next((row for row in same if after is not None and row.seq == after.seq), None)
+
+
+def _after(new: _New, chain: list[Row]) -> Row | None:
+    return next((row for row in chain if _begin(row) > new.since), None)
+
+
+def _place(new: _New, chain: list[Row]) -> _Place:
+    if not new.is_exclusive:
+        return _Place([], [], None)
+    holding = [row for row in chain if _holds(row, new.since)]
+    return _Place(
+        before=[row for row in holding if _begin(row) < new.since],
+        peers=[row for row in holding if _begin(row) == new.since],
+        after=_after(new, chain),
+    )
+
+
+# -- writing it --------------------------------------------------------------------------------------------------------
+
+
+def _add(tx: Tx, new: _New, place: _Place, who: By) -> Row:
+    before, peers, after = place
+    id_ = tx.new_id("itm")
+    seq = add(
+        tx,
+        {**derived_from(new.origin), "id": id_, "kind": new.learned.kind.value},
+        replace(
+            _state(new),
+            status=ItemStatus.ACTIVE if after is None else ItemStatus.SUPERSEDED,
+            supersedes=before[-1].id if before else "",
+            superseded_by="" if after is None else after.id,
+            contested=bool(peers),
+            contradicts=tuple(row.id for row in peers),
+            **({} if after is None else {"valid_to": after.valid_from}),
+        ),
+        who,
+    )
+    rest_on(tx, seq, [row.seq for row in new.evidence])
+    for row in before:
+        until = {"valid_to": new.since, "status": ItemStatus.SUPERSEDED, "superseded_by": id_}
+        change(tx, row, replace(state_of(row), **until), Change.SUPERSEDE, who)
+    if after is not None and after.supersedes in {"", *(row.id for row in before)}:
+        change(tx, after, replace(state_of(after), supersedes=id_), Change.UPDATE, who)
+    for row in peers:
+        state = state_of(row)
+        contested = replace(state, contested=True, contradicts=(*state.contradicts, id_))
+        change(tx, row, contested, Change.CONTEST, who)
+    return row_of(tx, seq)
+
+
+def _state(new: _New) -> State:
+    learned, triple = new.learned, new.learned.triple
+    return State(
+        text=learned.text,
+        digest=digest_of(learned.text),
+        subject=triple.subject if triple else None,
+        relation=triple.relation if triple else None,
+        object=triple.object if triple else None,
+        sources=tuple(row.id for row in new.evidence),
+        label=_strictest([state_of(row).label for row in new.evidence]),
+        confidence=learned.confidence,
+        valid_from=new.since,
+        valid_to=to_micros(learned.valid_to) if learned.valid_to is not None else None,
+    )
+
+
+def _see_again(tx: Tx, row: Row, new: _New, who: By) -> Row:
+    state = state_of(row)
+    fresh = [one for one in new.evidence if one.id not in state.sources]
+    if not fresh:
+        return row
+    rest_on(tx, row.seq, [one.seq for one in fresh])
+    changes: dict[str, Any] = {
+        "sources": (*state.sources, *(one.id for one in fresh)),
+        "seen_count": state.seen_count + 1,
+        "confidence": max(state.confidence, new.learned.confidence),
+        "label": _strictest([state.label, *(state_of(one).label for one in fresh)]),
+        "valid_from": min(_begin(row), new.since) if row.valid_from is not None else None,
+    }
+    if state.valid_to is None and new.learned.valid_to is not None:
+        changes["valid_to"] = to_micros(new.learned.valid_to)
+    if new.is_exclusive and new.since < _begin(row) and row.supersedes:
+        _end_sooner(tx, row, new.since, who)
+    return change(tx, row, replace(state, **changes), Change.SEEN, who)
+
+
+def _end_sooner(tx: Tx, row: Row, since: int, who: By) -> None:
+    """Let what an item superseded end when that item begins, now that it is known to have begun sooner."""
+    old = find_in_scope(tx, row.scope_seq, row.supersedes)
+    if old is not None and not old.is_deleted and old.valid_to == row.valid_from:
+        change(tx, old, replace(state_of(old), valid_to=since), Change.UPDATE, who)
+
+
+def _strictest(labels: list[Label]) -> Label:
+    strictest = max((label.sensitivity for label in labels), key=_SENSITIVITY.index)
+    return Label(strictest, frozenset[str]().union(*(label.tags for label in labels)))
