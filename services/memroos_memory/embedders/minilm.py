@@ -92,17 +92,17 @@ class MiniLmEncoder:
             mask[row, : len(found)] = 1
         states: Vectors = self._words[ids]
         states += self._places[:width]
-        states = self._normalise(states.reshape(number * width, self.dimension), self._first_norm)
+        states = self._normalise(np.reshape(states, (-1, self.dimension)), self._first_norm)
         hidden = (mask[:, None, None, :] - 1) * np.float32(1e9)  # what is padding is not looked at
         for layer in self._layers:
-            attended = self._attend(states, layer, hidden) @ layer.attended.weight
+            attended: Vectors = self._attend(states, layer, hidden) @ layer.attended.weight
             attended += layer.attended.bias
             attended += states
             states = self._normalise(attended, layer.attended_norm)
-            inner = states @ layer.inner.weight
+            inner: Vectors = states @ layer.inner.weight
             inner += layer.inner.bias
             _activate(inner)
-            outer = inner @ layer.outer.weight
+            outer: Vectors = inner @ layer.outer.weight
             outer += layer.outer.bias
             outer += states
             states = self._normalise(outer, layer.norm)

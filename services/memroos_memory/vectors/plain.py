@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from memroos_contracts.memory_errors import WrongDimension
+from memroos_contracts.memory_errors import IndexUnavailable, WrongDimension
 from memroos_contracts.memory_work import Index, IndexState
 from memroos_memory.embedders.ports import Vectors
 from memroos_memory.vectors.ports import Point, check_scopes
@@ -19,8 +19,10 @@ class PlainIndex:
         self._points: dict[int, Point] = {}
         self._next: tuple[str, int, dict[int, Point]] | None = None
 
-    async def upsert(self, points: Sequence[Point]) -> None:
+    async def upsert(self, points: Sequence[Point], *, identity: str | None = None) -> None:
         """Put points in, or in anew; safe to repeat."""
+        if identity is not None and identity != self.identity:
+            raise IndexUnavailable("The index holds another embedder's vectors by now.", index=Index.VECTOR.value)
         for point in points:
             if point.vector.shape != (self._dimension,):
                 raise WrongDimension(got=int(point.vector.size), wanted=self._dimension)
@@ -50,6 +52,10 @@ class PlainIndex:
     async def count(self) -> int:
         """Return how many points are in it."""
         return len(self._points)
+
+    async def holds(self, points: Sequence[Point]) -> bool:
+        """Check that points are there."""
+        return all(point.item_seq in self._points for point in points)
 
     async def reset(self) -> None:
         """Take everything out."""

@@ -29,8 +29,14 @@ class VectorIndex(Protocol):
         """Return whose vectors it holds: an embedder's identity."""
         ...
 
-    async def upsert(self, points: Sequence[Point]) -> None:
-        """Put points in, or in anew; safe to repeat."""
+    async def upsert(self, points: Sequence[Point], *, identity: str | None = None) -> None:
+        """Put points in, or in anew; safe to repeat.
+
+        Args:
+            points: what to put in.
+            identity: who made their vectors; where given, and another embedder's are in the index by now, it refuses
+                with `IndexUnavailable`.
+        """
         ...
 
     async def remove(self, item_seqs: Sequence[int]) -> None:
@@ -43,6 +49,10 @@ class VectorIndex(Protocol):
 
     async def count(self) -> int:
         """Return how many points are in it."""
+        ...
+
+    async def holds(self, points: Sequence[Point]) -> bool:
+        """Check that points are found by their own vectors; where one is not, the index has to be made anew."""
         ...
 
     async def reset(self) -> None:
