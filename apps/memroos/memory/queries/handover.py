@@ -76,6 +76,7 @@ class RemovalRow(NamedTuple):
 class Batch(msgspec.Struct, frozen=True):
     """What is handed over next, and where that leads."""
 
+    start: Place
     place: Place
     """The place once the service has taken it."""
     events: list[IngestEvent] = []
@@ -148,6 +149,7 @@ def next_batch(tx: Read, *, most: int, most_bytes: int) -> Batch:
     due = [removal for removal in removals if removal.after_seq <= place.event_seq]
     if due:
         return Batch(
+            place,
             Place(place.event_seq, due[-1].seq),
             removals=[removal for removal in due if _holds(tx, removal)],
         )
@@ -167,7 +169,7 @@ def next_batch(tx: Read, *, most: int, most_bytes: int) -> Batch:
                 size += len(row.text) + len(row.data or "") + len(row.source or "")
         if len(rows) < EVENTS_READ:
             break
-    return Batch(Place(event_seq, place.removal_seq), events=events)
+    return Batch(place, Place(event_seq, place.removal_seq), events=events)
 
 
 def _holds(tx: Read, removal: RemovalRow) -> bool:

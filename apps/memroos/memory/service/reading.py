@@ -1,17 +1,29 @@
 """Verbs that give memories out: what goes out with content is decided and recorded first."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
 from memroos import audit
 from memroos.memory import queries
-from memroos.memory.rules import readers
+from memroos.memory.rules import answers, prompts
+from memroos.memory.service import removing, traces
+from memroos.memory.service.traces import Handout
 from memroos.memory.service.writing import Event
-from memroos_contracts.governance import Action, Asset, Effect, Label
+from memroos_contracts.errors import NotFound
+from memroos_contracts.governance import Action, Effect, Label
 from memroos_contracts.labels import join
-from memroos_contracts.memory import MemoryEventView, RecallItem, RecallRequest, RecallResult
+from memroos_contracts.memory import (
+    ContextRequest,
+    ContextResult,
+    MemoryEventView,
+    RecallItem,
+    RecallRequest,
+    RecallResult,
+)
+from memroos_contracts.memory_items import ItemView, VersionView
 from memroos_contracts.pages import Page
+from memroos_contracts.recollection import TraceHit
 from memroos_kit import cursors
 from memroos_kit.db import Tx
 
@@ -19,7 +31,7 @@ PAGE = 50
 
 
 def recall(tx: Tx, request: RecallRequest) -> RecallResult:
-    """Find what answers a question among what the actor may see, and record that it was given out.
+    """Find what answers a question among the kernel's own events, and record that it was given out.
 
     Doors `find` first, in a reader, and then `disclose`, so that a long search holds up no writer.
 
@@ -29,34 +41,129 @@ def recall(tx: Tx, request: RecallRequest) -> RecallResult:
     return disclose(tx, request, queries.find(tx, request))
 
 
-def disclose(tx: Tx, request: RecallRequest, found: RecallResult) -> RecallResult:
-    """Decide whether what was found may go out, and record it.
+def disclose(tx: Tx, request: RecallRequest, found: RecallResult, *, took_s: float = 0.0) -> RecallResult:
+    """Decide whether what was found may go out, and record that it does; what was removed meanwhile does not.
 
     Raises:
         Denied: policy does not let this actor have it.
     """
-    asset = _asset(tx, "*", (item.item.label for item in found.items))
-    decision = tx.authorize(Action.MEMORY_RECALL, asset)
+    hidden = removing.find_hidden(tx, answers.ids_of(found.items))
+    items = answers.visible_hits(found.items, hidden)
+    items, label = _decide(tx, request, items)
+    handout = Handout(
+        cause="recall",
+        query=request.query,
+        task_id=request.task_id or "",
+        arms=found.arms,
+        missing=found.missing,
+        hits=[_trace_hit(item) for item in items],
+        tokens=sum(map(_tokens, items)),
+        abstained="" if items else "nothing bears on the question",
+        took_s=took_s,
+    )
+    traces.keep_trace(tx, handout, label)
+    return msgspec.structs.replace(found, items=items)
+
+
+def disclose_context(tx: Tx, request: ContextRequest, found: ContextResult, *, took_s: float = 0.0) -> ContextResult:
+    """Decide whether a text may go out, and record that it does.
+
+    Raises:
+        Denied: policy does not let this actor have it.
+    """
+    hidden = removing.find_hidden(tx, answers.ids_of(found.items))
+    items = answers.visible_hits(found.items, hidden)
+    if hidden:  # the text was written before, and may speak of what was removed
+        text, items = prompts.write(items, budget=request.token_budget, form=request.format)
+        found = msgspec.structs.replace(found, text=text, tokens=prompts.tokens_of(text))
+    shown, label = _decide(tx, request.recall, items, purpose=request.purpose)
+    if shown and shown[0].item.text is None:
+        found = msgspec.structs.replace(found, text="", tokens=0)
+    handout = Handout(
+        cause="context",
+        query=request.recall.query,
+        task_id=request.recall.task_id or "",
+        purpose=request.purpose,
+        arms=found.arms,
+        missing=found.missing,
+        hits=[_trace_hit(item) for item in shown],
+        tokens=found.tokens,
+        abstained="" if shown else "nothing bears on the question",
+        took_s=took_s,
+    )
+    traces.keep_trace(tx, handout, label)
+    return msgspec.structs.replace(found, items=shown)
+
+
+def _decide(
+    tx: Tx, request: RecallRequest, items: list[RecallItem], *, purpose: str = ""
+) -> tuple[list[RecallItem], Label]:
+    label = join(answers.labels_of(items))
+    asset = removing.asset_of(tx, "*", label)
+    decision = tx.authorize(Action.MEMORY_RECALL, asset, purpose=purpose)
+    redacted = decision.effect is Effect.REDACT
     audit.record(
         tx,
         Event.RECALLED.value,
         asset,
         query=audit.digest(request.query),
-        memories=[item.item.id for item in found.items],
-        redacted=decision.effect is Effect.REDACT,
+        memories=[item.item.id for item in items],
+        redacted=redacted,
     )
-    if decision.effect is not Effect.REDACT:
-        return found
-    items = [
-        RecallItem(
-            item=msgspec.structs.replace(item.item, text=None, triple=None, data=None, source=None),
-            score=item.score,
-            snippet="",
-            sources=item.sources,
-        )
-        for item in found.items
+    return ([answers.without_content(item) for item in items] if redacted else items), label
+
+
+def _trace_hit(hit: RecallItem) -> TraceHit:
+    return TraceHit(hit.item.id, hit.score, _tokens(hit))
+
+
+def _tokens(hit: RecallItem) -> int:
+    return prompts.tokens_of(hit.item.text or "")
+
+
+def disclose_items(tx: Tx, name: str, items: Sequence[ItemView]) -> list[ItemView]:
+    """Decide whether items may go out, and record that they do; without those that were removed.
+
+    Raises:
+        Denied: policy does not let this actor have them.
+    """
+    hidden = removing.find_hidden(tx, {id_ for item in items for id_ in answers.ids_of_item(item)})
+    seen = answers.visible_items(items, hidden)
+    redacted = _decide_reading(tx, name, [item.id for item in seen], [item.label for item in seen])
+    return [answers.bare(item) for item in seen] if redacted else seen
+
+
+def disclose_item(tx: Tx, item: ItemView) -> ItemView:
+    """Decide whether an item may go out, and record that it does.
+
+    Raises:
+        Denied: policy does not let this actor have it.
+        NotFound: it was removed.
+    """
+    removing.demand_visible(tx, item.id)
+    found = disclose_items(tx, item.id, [item])
+    if not found:
+        raise NotFound(kind_of_object="memory", id=item.id)
+    return found[0]
+
+
+def disclose_history(tx: Tx, item_id: str, versions: Sequence[VersionView]) -> list[VersionView]:
+    """Decide whether an item's versions may go out, and record that they do.
+
+    Raises:
+        Denied: policy does not let this actor have them.
+        NotFound: it was removed.
+    """
+    removing.demand_visible(tx, item_id)
+    items = disclose_items(tx, item_id, [version.item for version in versions])
+    if versions and not items:
+        raise NotFound(kind_of_object="memory", id=item_id)
+    by_version = {item.version: item for item in items}
+    return [
+        msgspec.structs.replace(version, item=by_version[version.item.version])
+        for version in versions
+        if version.item.version in by_version
     ]
-    return msgspec.structs.replace(found, items=items)
 
 
 def read_event(tx: Tx, event_id: str) -> MemoryEventView:
@@ -100,22 +207,17 @@ def list_own(tx: Tx, *, limit: int = PAGE, cursor: str | None = None) -> Page[Me
 
 def _give_out(tx: Tx, name: str, events: list[MemoryEventView]) -> list[MemoryEventView]:
     """Decide whether content may go out, and record it; an empty answer is decided, but not recorded."""
-    asset = _asset(tx, name, (event.label for event in events))
-    decision = tx.authorize(Action.MEMORY_READ, asset)
-    if not events:
+    redacted = _decide_reading(tx, name, [event.id for event in events], [event.label for event in events])
+    if not redacted:
         return events
+    return [msgspec.structs.replace(event, text=None, data=None, source=None) for event in events]
+
+
+def _decide_reading(tx: Tx, name: str, ids: list[str], labels: list[Label]) -> bool:
+    """Decide and record; answer whether content is to be left out."""
+    asset = removing.asset_of(tx, name, join(labels))
+    decision = tx.authorize(Action.MEMORY_READ, asset)
     redacted = decision.effect is Effect.REDACT
-    audit.record(tx, Event.READ.value, asset, memories=[event.id for event in events], redacted=redacted)
-    return [_without_content(event) for event in events] if redacted else events
-
-
-def _asset(tx: Tx, name: str, labels: Iterable[Label]) -> Asset:
-    """Return what is read as policy sees it: the reader's own, or the workspace's; with the labels of all of it."""
-    label = join(labels)
-    if readers.reader_of(tx.actor) == readers.EVERYTHING:
-        return Asset(kind="memory", id=name, label=label)
-    return Asset(kind="memory", id=name, owner=tx.actor.principal, agent=tx.actor.agent or "", label=label)
-
-
-def _without_content(event: MemoryEventView) -> MemoryEventView:
-    return msgspec.structs.replace(event, text=None, data=None, source=None)
+    if ids:
+        audit.record(tx, Event.READ.value, asset, memories=ids, redacted=redacted)
+    return redacted

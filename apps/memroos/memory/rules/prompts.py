@@ -1,0 +1,53 @@
+"""How memories become a text for a prompt, where the memory service does not write it itself."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Literal
+
+from memroos_contracts.memory import RecallItem
+
+Format = Literal["text", "markdown", "xml"]
+
+CHARACTERS_PER_TOKEN = 4
+
+_HEADS = {
+    "text": ("What is remembered:", ""),
+    "markdown": ("## What is remembered", ""),
+    "xml": ("<memories>", "</memories>"),
+}
+
+
+def tokens_of(text: str) -> int:
+    """Return about how many tokens a text has: one for four characters."""
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
+def write(hits: Sequence[RecallItem], *, budget: int, form: Format) -> tuple[str, list[RecallItem]]:
+    """Return a text that fits a budget of tokens, and the hits that are in it; empty where none fits.
+
+    Each memory stands on one line of its own, whatever it says: it is quoted, never an instruction's place.
+    """
+    head, foot = _HEADS[form]
+    lines, taken = [head], []
+    length = len(head) + len(foot) + 1
+    for hit in hits:
+        line = _line(hit, form)
+        if tokens_of(" " * (length + len(line) + 1)) > budget:
+            continue
+        lines.append(line)
+        taken.append(hit)
+        length += len(line) + 1
+    if not taken:
+        return "", []
+    return "\n".join([*lines, foot] if foot else lines), taken
+
+
+def _line(hit: RecallItem, form: Format) -> str:
+    item = hit.item
+    text = " ".join((item.text or "").split())
+    day = f"{item.occurred_at:%Y-%m-%d}" if item.occurred_at else ""
+    if form == "xml":
+        said = "".join(f' {name}="{escape(value)}"' for name, value in (("by", item.speaker), ("on", day)) if value)
+        return f'<memory id="{escape(item.id)}"{said}>{escape(text)}</memory>'
+    by = f"{item.speaker}: " if item.speaker else ""
+    return f"- {f'[{day}] ' if day else ''}{by}{text}"

@@ -1,0 +1,123 @@
+"""Verbs that remove memories, and bring them back.
+
+What is removed is hidden at once on every read path of the kernel, and its removal goes to the memory service by the
+same way as events. The event itself stays in the log, which nobody can change.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select
+
+from memroos import audit
+from memroos.memory import bell, queries
+from memroos.memory.models import MemoryEvent, MemoryHidden, MemoryRemoval
+from memroos.memory.queries import handover
+from memroos.memory.queries.events import Row, view
+from memroos.memory.rules import readers
+from memroos.memory.service.writing import Event, put_in_index, take_from_index
+from memroos_contracts.errors import NotFound
+from memroos_contracts.governance import Action, Asset, Label
+from memroos_contracts.memory_items import ItemView
+from memroos_kit.clock import to_micros
+from memroos_kit.db import Hot, Read, Tx
+
+_REMOVE = Hot(
+    insert(MemoryRemoval), columns=[column.name for column in MemoryRemoval.__table__.columns if column.name != "seq"]
+)
+_HIDE = Hot(insert(MemoryHidden))
+_SHOW = Hot(
+    delete(MemoryHidden).where(
+        MemoryHidden.target_id == bindparam("target"), MemoryHidden.workspace_id == bindparam("workspace")
+    )
+)
+_EVENT = Hot(
+    select(*(getattr(MemoryEvent, name) for name in Row._fields)).where(
+        MemoryEvent.id == bindparam("id"), MemoryEvent.workspace_id == bindparam("workspace")
+    )
+)
+
+
+def remove_event(tx: Tx, event_id: str, *, reason: str = "") -> None:
+    """Let an event be found no more, by anybody.
+
+    Raises:
+        NotFound: no event has this id, it was removed before, or it belongs to others.
+        Denied: policy does not let this actor remove it: it was addressed to it, for instance, but is not its own.
+    """
+    event = queries.load(tx, event_id)
+    actor = tx.actor
+    owner = actor.principal if actor.principal in (event.author, event.owner) else event.owner or event.author
+    _remove(tx, Asset(kind="memory", id=event.id, owner=owner, agent=event.agent_id, label=event.label), reason)
+    row = _row(tx, event_id)
+    assert row is not None
+    take_from_index(tx, row.seq, event)
+
+
+def remove_item(tx: Tx, item: ItemView, *, reason: str = "") -> None:
+    """Let something that was derived be found no more; the memory service has said that the actor may see it.
+
+    Raises:
+        NotFound: it was removed before.
+        Denied: policy does not let this actor remove it.
+    """
+    demand_visible(tx, item.id)
+    _remove(tx, asset_of(tx, item.id, item.label), reason)
+
+
+def restore(tx: Tx, ids: Iterable[str]) -> list[str]:
+    """Let be found again what a rollback brought back; return which of them had been removed. May be repeated."""
+    restored = []
+    for target in ids:
+        if not tx.execute(_SHOW, target=target, workspace=tx.actor.workspace).rowcount:
+            continue
+        restored.append(target)
+        row = _row(tx, target)
+        if row is not None:
+            put_in_index(tx, row.seq, view(row))
+    return restored
+
+
+def find_hidden(tx: Read, ids: Iterable[str]) -> frozenset[str]:
+    """Return which of these were removed."""
+    return frozenset(target for target in ids if handover.is_hidden(tx, target))
+
+
+def demand_visible(tx: Read, target_id: str) -> None:
+    """Refuse what was removed, as if it had never been.
+
+    Raises:
+        NotFound: it was removed.
+    """
+    if handover.is_hidden(tx, target_id):
+        raise NotFound(kind_of_object="memory", id=target_id)
+
+
+def asset_of(tx: Read, name: str, label: Label) -> Asset:
+    """Return what is asked about as policy sees it: the reader's own, or the workspace's."""
+    if readers.reader_of(tx.actor) == readers.EVERYTHING:
+        return Asset(kind="memory", id=name, label=label)
+    return Asset(kind="memory", id=name, owner=tx.actor.principal, agent=tx.actor.agent or "", label=label)
+
+
+def _remove(tx: Tx, asset: Asset, reason: str) -> None:
+    tx.authorize(Action.MEMORY_DELETE, asset)
+    removal: dict[str, Any] = {
+        "id": tx.new_id("rmv"),
+        "workspace_id": tx.actor.workspace,
+        "target_id": asset.id,
+        "after_seq": handover.get_last(tx).event_seq,
+        "reader": readers.reader_of(tx.actor),
+        "actor": tx.actor.principal,
+        "reason": reason,
+        "at": to_micros(tx.now),
+    }
+    seq = tx.execute(_REMOVE, **removal).lastrowid
+    tx.execute(_HIDE, target_id=asset.id, workspace_id=tx.actor.workspace, removal_seq=seq)
+    audit.record(tx, Event.REMOVED.value, asset, memory=asset.id, removal=removal["id"], reason=reason)
+    bell.ring(tx)
+
+
+def _row(tx: Read, event_id: str) -> Row | None:
+    found = tx.execute(_EVENT, id=event_id, workspace=tx.actor.workspace).fetchone()
+    return None if found is None else Row._make(found)
