@@ -120,13 +120,13 @@ class Memory:
     @property
     def scope_id(self) -> str:
         """The only scope the viewer sees."""
-        (scope,) = self.read(lambda tx, viewer: items.list_scopes(tx, viewer))
+        (scope,) = self.read(items.list_scopes)
         return str(scope.id)
 
     @property
     def last_seq(self) -> int:
         """How far the log of the only scope is."""
-        (scope,) = self.read(lambda tx, viewer: items.list_scopes(tx, viewer))
+        (scope,) = self.read(items.list_scopes)
         return int(scope.last_seq)
 
     def indexed(self, word: str) -> list[int]:
