@@ -58,7 +58,7 @@ def supersede(tx: Tx, viewer: Viewer, item_id: str, successor: Successor, operat
         raise ItemChanged(f"It is superseded by {row.superseded_by}; supersede that.", id=item_id, version=row.version)
     who = by(viewer, successor.reason, operation)
     if successor.text is not None:
-        since = _since(row, to_micros(successor.valid_from or tx.now))
+        since = _since(row, successor, to_micros(tx.now))
         new = _add_successor(tx, row, successor.text, since, who)
     else:
         new, since = _take_successor(tx, viewer, row, successor, who)
@@ -81,8 +81,13 @@ def _changed(state: State, new: ItemChange) -> State:
     return replace(state, **changes)
 
 
-def _since(old: Row, since: int) -> int:
-    if old.valid_from is not None and since < old.valid_from:
+def _since(old: Row, successor: Successor, otherwise: int) -> int:
+    """Return when the old item ends: as it was said, else then, but not before it began."""
+    begin = old.valid_from
+    if successor.valid_from is None:
+        return otherwise if begin is None else max(begin, otherwise)
+    since = to_micros(successor.valid_from)
+    if begin is not None and since < begin:
         raise InvalidRequest(fields={"valid_from": "lies before what it is to supersede began to hold"})
     return since
 
@@ -119,19 +124,14 @@ def _take_successor(tx: Tx, viewer: Viewer, old: Row, successor: Successor, who:
     if _leads_to(tx, new, old.id):
         raise InvalidRequest(fields={"item_id": "is what it is to supersede, or was superseded by it"})
     state = state_of(new)
-    since = _since(
-        old, to_micros(successor.valid_from) if successor.valid_from else _begins(new, old, to_micros(tx.now))
-    )
+    begin = new.valid_from
+    if begin is None or (old.valid_from is not None and begin < old.valid_from):
+        begin = to_micros(tx.now)
+    since = _since(old, successor, begin)
     if state.valid_to is not None and state.valid_to < since:
         raise InvalidRequest(fields={"valid_from": "lies after the successor has ceased to hold"})
     state = replace(state, supersedes=old.id, valid_from=since)
     return change(tx, new, state, Change.SUPERSEDE, who), since
-
-
-def _begins(new: Row, old: Row, now: int) -> int:
-    if new.valid_from is not None and (old.valid_from is None or new.valid_from >= old.valid_from):
-        return new.valid_from
-    return now
 
 
 def _leads_to(tx: Read, row: Row, item_id: str) -> bool:
