@@ -76,9 +76,10 @@ def indexing(db: Database, index: VectorIndex) -> HandleAll:
     """Return what makes the vector index follow: vectors of what is there go in, what was deleted is taken out."""
 
     async def follow(taken: Sequence[Taken]) -> None:
-        points, gone = await db.read(_SERVICE, _points, index.identity, taken)
+        identity = index.identity
+        points, gone = await db.read(_SERVICE, _points, identity, taken)
         if points:
-            await index.upsert(points)
+            await index.upsert(points, identity=identity)
         if gone:
             await index.remove(gone)
 

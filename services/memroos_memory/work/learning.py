@@ -6,6 +6,8 @@ was: nothing is learned twice from the same event.
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
 
 import msgspec
 
@@ -31,14 +33,22 @@ Lesson = tuple[int, ItemView, list[Learned]]
 """An event's number, the event as it was read, and what follows from it."""
 
 
-def deriving(db: Database) -> Handle:
+class Learn(Protocol):
+    """What a text teaches, by rules."""
+
+    def __call__(self, text: str, *, speaker: str, author: str, occurred_at: datetime) -> list[Learned]:
+        """Return it, without its sources."""
+        ...
+
+
+def deriving(db: Database, learn: Learn = derive.learn) -> Handle:
     """Return what learns by rules from the events of a job."""
 
     async def derive_facts(job: Taken) -> None:
         for start in range(job.done, len(job.items), EVENTS_AT_ONCE):
             seqs = job.items[start : start + EVENTS_AT_ONCE]
             events = await db.read(_SERVICE, _events, seqs)
-            lessons = await asyncio.to_thread(_by_rules, events)
+            lessons = await asyncio.to_thread(_by_rules, learn, events)
             await db.write(_SERVICE, carry_out, _learn, job, start + len(seqs), lessons)
 
     return derive_facts
@@ -69,12 +79,12 @@ def _known(tx: Read, seqs: Sequence[int]) -> list[str]:
     return [item.text for item in items.views(tx, sorted(learned)).values() if item.text]
 
 
-def _by_rules(events: Sequence[tuple[int, ItemView]]) -> list[Lesson]:
-    return [(seq, event, _learned_from(event)) for seq, event in events]
+def _by_rules(learn: Learn, events: Sequence[tuple[int, ItemView]]) -> list[Lesson]:
+    return [(seq, event, _learned_from(learn, event)) for seq, event in events]
 
 
-def _learned_from(event: ItemView) -> list[Learned]:
-    said = derive.learn(
+def _learned_from(learn: Learn, event: ItemView) -> list[Learned]:
+    said = learn(
         event.text or "",
         speaker=event.speaker,
         author=event.author,
