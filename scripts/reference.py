@@ -18,6 +18,7 @@ from memroos.web.rest import openapi
 from memroos_contracts.identity import Role
 from memroos_kit import problems
 from memroos_kit.settings import render_reference
+from memroos_memory.settings import MemorySettings
 
 ROOT = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
@@ -25,9 +26,16 @@ ROOT = Path(__file__).resolve().parent.parent / "docs" / "reference"
 def settings_page() -> str:
     """Return the page of all settings."""
     kernel = render_reference(settings.Settings, title="Settings")
-    client = render_reference(ClientSettings, title="Settings")
-    _, heading, fields = client.partition("\n## ")
-    return f"{kernel}\nThe command line's own:\n{heading}{fields}"
+    memory = _fields(MemorySettings, but=settings.Settings)
+    return f"{kernel}\nThe memory service's own:\n{memory}\nThe command line's own:\n{_fields(ClientSettings)}"
+
+
+def _fields(of: type[msgspec.Struct], but: type[msgspec.Struct] | None = None) -> str:
+    """Return the sections of a process's settings, without those that it shares with another."""
+    _, *sections = render_reference(of, title="Settings").split("\n## ")
+    shared = set() if but is None else {f"`MEMROOS_{name.upper()}`" for name in but.__struct_fields__}
+    own = [section for section in sections if section.partition("\n")[0] not in shared]
+    return "".join(f"\n## {section}" for section in own)
 
 
 def problems_page() -> str:

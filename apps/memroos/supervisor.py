@@ -3,6 +3,9 @@
 Each process runs in a process group of its own, so that Ctrl-C in a terminal reaches only the supervisor, and holds the
 other end of a pipe: when the supervisor dies without a word, its processes read the end of that pipe and stop too
 (`memroos kernel --supervised`). A process more is one line in `processes`.
+
+The kernel is what a system cannot do without. Another process that refuses or keeps crashing is said, and tried again;
+the system is ready without it.
 """
 
 import asyncio
@@ -22,17 +25,20 @@ import msgspec
 
 from memroos.settings import Settings
 from memroos_kit import lock, log
+from memroos_memory.settings import MemorySettings
 
 REFUSED = 78
 """Exit code of a process that will not start as things are (EX_CONFIG): starting it again would not help."""
 
 DATABASE = "conversations.db"
 KERNEL_LOCK = "kernel.lock"
+MEMORY_LOCK = "memory.lock"
 LOCK = "up.lock"
 STANDING = "up.json"
 
 _ASK_EVERY_S = 0.1
 _ANSWER_S = 2.0
+_MOMENT_S = 4.0
 _LATE_S = 1.0
 """A process ends by itself within its grace; this long after that it is ended."""
 
@@ -47,26 +53,47 @@ class Process(msgspec.Struct, frozen=True):
     health_url: Callable[[], str]
     """Where it answers 200 once it can work; an empty text while that is not known."""
 
+    needed: bool = True
+    """Whether the system is nothing without it: its refusal is the system's. Others are started without waiting."""
 
-def processes(settings: Settings) -> tuple[Process, ...]:
-    """Return the processes of a system, in the order in which they start."""
 
-    def kernel_health() -> str:
-        url = kernel_url(settings)
-        return f"{url}/readyz" if url else ""
+def processes(settings: Settings, memory: MemorySettings) -> tuple[Process, ...]:
+    """Return the processes of a system, in the order in which they start.
 
-    return (Process("kernel", (sys.executable, "-m", "memroos.cli", "kernel", "--supervised"), kernel_health),)
+    The memory service is started first, as it stops last: until its own end the kernel has something to hand over.
+    """
+    return (
+        Process("memory", _command("memory"), lambda: _readiness(memory_url(memory)), needed=False),
+        Process("kernel", _command("kernel"), lambda: _readiness(kernel_url(settings))),
+    )
+
+
+def _command(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "memroos.cli", name, "--supervised")
+
+
+def _readiness(url: str) -> str:
+    return f"{url}/readyz" if url else ""
 
 
 def kernel_url(settings: Settings) -> str:
     """Return where this machine reaches the kernel; empty where that is not known yet, because any port will do."""
-    if settings.port == 0:
+    return _url(settings.host, settings.port, settings.data_dir / KERNEL_LOCK)
+
+
+def memory_url(settings: MemorySettings) -> str:
+    """Return the same for the memory service."""
+    return _url(settings.memory_host, settings.memory_port, settings.data_dir / MEMORY_LOCK)
+
+
+def _url(host: str, port: int, held: Path) -> str:
+    if port == 0:
         with contextlib.suppress(lock.AlreadyRunning):
-            holder = lock.find_holder(settings.data_dir / KERNEL_LOCK)
+            holder = lock.find_holder(held)
             return holder.address if holder else ""
         return ""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 # -- how things stand --------------------------------------------------------------------------------------------------
@@ -99,7 +126,7 @@ class Standing(msgspec.Struct, frozen=True):
     pid: int
     started_at: datetime
     ready: bool
-    """Whether every process has been ready once."""
+    """Whether every process that is needed has been ready once."""
     processes: tuple[ProcessStanding, ...]
 
 
@@ -164,20 +191,26 @@ class Supervisor:
         return Standing(os.getpid(), self._started_at, self._ready, tuple(w.standing for w in self._watched))
 
     async def run(self, *, ready: Callable[[], None] = lambda: None) -> None:
-        """Start all, call `ready` once each has been ready, and keep them running until `stop`.
+        """Start all, call `ready` once each has been ready that is needed, and keep them running until `stop`.
+
+        Those that are not needed get a moment to be ready, too; whether they are is not `ready`'s business.
 
         Raises:
-            StartRefused: a process ended with the code `REFUSED` before it was ever ready, or something else answers
-                in its place; all are stopped.
+            StartRefused: a needed process ended with the code `REFUSED` before it was ever ready, or something else
+                answers in its place; all are stopped.
         """
+        needed = [watched for watched in self._watched if watched.needed]
         try:
             async with _client() as http, asyncio.TaskGroup() as group:
                 for watched in self._watched:
                     group.create_task(watched.run(http))
+                    if not watched.needed:
+                        continue
                     await watched.settled.wait()
                     if watched.refusal or self._stopping.is_set():
                         break
                 else:
+                    await self._wait_for_the_rest()
                     self._ready = True
                     self._changed()
                     ready()
@@ -186,9 +219,16 @@ class Supervisor:
                     await watched.stop(self._grace_s)
         finally:
             self.kill()  # nothing is left running whatever happened here
-        for watched in self._watched:
+        for watched in needed:
             if watched.refusal:
                 raise StartRefused(watched.refusal)
+
+    async def _wait_for_the_rest(self) -> None:
+        """Give those that are not needed a moment: whoever is told that all is ready finds them, as a rule."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_MOMENT_S):
+                for watched in self._watched:
+                    await watched.settled.wait()
 
     def stop(self) -> None:
         """Stop all in order; the second time, at once."""
@@ -212,6 +252,7 @@ class _Watched:
 
     def __init__(self, process: Process, backoff: Backoff, changed: Callable[[], None]) -> None:
         self.settled = asyncio.Event()  # ready for the first time, or refused, or not waited for any more
+        self.needed = process.needed
         self.refusal = ""
         self.standing = ProcessStanding(process.name, State.STOPPED, _now())
         self._process = process
@@ -227,7 +268,7 @@ class _Watched:
         self._begun = True
         crashes, was_ready = 0, False
         if await self._is_ready(http):  # it would look as if ours were ready
-            self.refusal = f"Something else answers at {self._process.health_url()} already."
+            self._refuse(f"Something else answers at {self._process.health_url()} already.")
             self._unwanted.set()
         while not self._unwanted.is_set():
             started = time.monotonic()
@@ -236,8 +277,10 @@ class _Watched:
             if self._unwanted.is_set():
                 break
             if ended == REFUSED and not was_ready:
-                self.refusal = f"The {self._process.name} refuses to start; what it says stands above."
+                self._refuse(f"The {self._process.name} refuses to start; what it says stands above.")
                 break
+            if not self.needed:
+                self.settled.set()
             crashes = 1 if time.monotonic() - started >= self._backoff.stable_s else crashes + 1
             await self._pause(ended, self._backoff.pause_s(crashes))
         self._stand(State.STOPPED, pid=None)
@@ -264,6 +307,11 @@ class _Watched:
         if self._running is not None and self._running.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._running.pid, signal.SIGKILL)
+
+    def _refuse(self, why: str) -> None:
+        self.refusal = why
+        if not self.needed:
+            _log.warning("process missing", name=self._process.name, why=why)
 
     async def _run_once(self, http: httpx.AsyncClient) -> tuple[int, bool]:
         """Run it once; return its exit code and whether it became ready."""
@@ -334,12 +382,12 @@ def _now() -> datetime:
 # -- as a process of its own -------------------------------------------------------------------------------------------
 
 
-def run(settings: Settings, *, ready: Callable[[], None], table: Sequence[Process] | None = None) -> None:
+def run(settings: Settings, *, ready: Callable[[], None], table: Sequence[Process]) -> None:
     """Keep the system of a data directory running until SIGTERM, SIGINT or SIGHUP.
 
     Args:
         ready: called once everything runs.
-        table: what to run; everything that belongs to a system when left out.
+        table: what to run, such as `processes` says.
 
     Raises:
         AlreadyRunning: another supervisor, or a kernel that was started by hand, uses the data directory.
@@ -348,7 +396,9 @@ def run(settings: Settings, *, ready: Callable[[], None], table: Sequence[Proces
     with lock.hold(settings.data_dir / LOCK):
         (settings.data_dir / STANDING).unlink(missing_ok=True)
         wait_until_free(settings.data_dir / KERNEL_LOCK, settings.shutdown_grace_s + _LATE_S)
-        asyncio.run(_run(settings, table or processes(settings), ready))
+        with contextlib.suppress(lock.AlreadyRunning):  # then it refuses by itself, and the kernel does without
+            wait_until_free(settings.data_dir / MEMORY_LOCK, settings.shutdown_grace_s + _LATE_S)
+        asyncio.run(_run(settings, table, ready))
         (settings.data_dir / STANDING).unlink(missing_ok=True)
 
 

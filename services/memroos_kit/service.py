@@ -61,11 +61,13 @@ class Health(msgspec.Struct, frozen=True):
     status: str = "alive"
 
 
-class Readiness(msgspec.Struct, frozen=True):
+class Readiness(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether the process can do its work, and what stands in the way."""
 
     ready: bool
     checks: dict[str, str]
+    degraded: dict[str, str] = {}
+    """What it does without at the moment."""
 
 
 class ServiceApp(Litestar):
@@ -84,6 +86,7 @@ def create_app(  # noqa: PLR0913 - a composition root's function
     route_handlers: Sequence[ControllerRouterHandler] = (),
     stopping: Stopping,
     checks: Mapping[str, Check] | None = None,
+    dispensable: Mapping[str, Check] | None = None,
     body_limit_bytes: int = 1_048_576,
     metrics: CollectorRegistry | None = None,
     inside: Callable[[edge.App], edge.App] | None = None,
@@ -96,6 +99,7 @@ def create_app(  # noqa: PLR0913 - a composition root's function
         route_handlers: what it serves beside its health, readiness and metrics.
         stopping: set when the process is about to end; it is not ready from then on.
         checks: what must be in order for it to be ready, by name.
+        dispensable: what it can do without: said where it is not in order, and ready all the same.
         body_limit_bytes: largest request body.
         metrics: where its metrics are; a new registry when left out.
         inside: wraps the app within its edge: for authentication, and for apps that answer beside it.
@@ -108,7 +112,7 @@ def create_app(  # noqa: PLR0913 - a composition root's function
     app = ServiceApp(
         route_handlers=[
             _health_route(about),
-            _readiness_route(checks or {}, stopping),
+            _readiness_route(checks or {}, dispensable or {}, stopping),
             _metrics_route(registry),
             *route_handlers,
         ],
@@ -180,16 +184,23 @@ def _health_route(health: Health) -> ControllerRouterHandler:
     return get_health
 
 
-def _readiness_route(checks: Mapping[str, Check], stopping: Stopping) -> ControllerRouterHandler:
+def _readiness_route(
+    checks: Mapping[str, Check], dispensable: Mapping[str, Check], stopping: Stopping
+) -> ControllerRouterHandler:
     @get("/readyz", operation_id="getReadiness")
     async def get_readiness() -> Response[Readiness]:
         """Say whether the process can do its work: 200, or 503 with what stands in the way."""
-        found = await asyncio.gather(*(_told(name, check) for name, check in checks.items()))
-        results = dict(zip(checks, found, strict=True)) | ({"process": "stopping"} if stopping.is_set() else {})
+        results = await _all_told(checks) | ({"process": "stopping"} if stopping.is_set() else {})
+        degraded = {name: result for name, result in (await _all_told(dispensable)).items() if result != "ok"}
         ready = all(result == "ok" for result in results.values())
-        return Response(Readiness(ready=ready, checks=results), status_code=200 if ready else 503)
+        return Response(Readiness(ready, results, degraded), status_code=200 if ready else 503)
 
     return get_readiness
+
+
+async def _all_told(checks: Mapping[str, Check]) -> dict[str, str]:
+    found = await asyncio.gather(*(_told(name, check) for name, check in checks.items()))
+    return dict(zip(checks, found, strict=True))
 
 
 async def _told(name: str, check: Check) -> str:

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from memroos import supervisor
 from memroos.settings import Settings
 from memroos.supervisor import Backoff, Process, Standing, StartRefused, State, Supervisor
 from memroos_kit import lock
+from memroos_memory.settings import MemorySettings
 
 SERVE = """
 import http.server, os, signal, sys, threading, time
@@ -247,6 +249,32 @@ def test_a_process_that_refuses_to_start_ends_the_start(server: Callable[..., Pr
     assert journal.read_text().splitlines() == ["started first", "ready first", "stopped first"]
 
 
+@pytest.mark.parametrize("code", [1, supervisor.REFUSED])
+def test_a_system_is_ready_without_a_process_that_is_not_needed(
+    server: Callable[..., Process], journal: Path, code: int
+) -> None:
+    extra = msgspec.structs.replace(ends_with(code), needed=False)
+
+    told, was_ready = supervise(extra, server("kernel"), until=all_ready)
+
+    assert was_ready
+    assert told[-1].processes[0].state is State.STOPPED
+    assert journal.read_text().splitlines() == ["started kernel", "ready kernel", "stopped kernel"]
+
+
+def test_whoever_is_not_needed_starts_beside_the_others_and_stops_last(
+    server: Callable[..., Process], journal: Path
+) -> None:
+    extra = msgspec.structs.replace(server("extra"), needed=False)
+
+    _, was_ready = supervise(extra, server("kernel"), until=all_ready)
+
+    lines = journal.read_text().splitlines()
+    assert was_ready
+    assert {"ready extra", "ready kernel"} <= set(lines), "it is given a moment"
+    assert lines[-2:] == ["stopped kernel", "stopped extra"]
+
+
 def test_something_else_in_its_place_is_not_taken_for_it(server: Callable[..., Process]) -> None:
     other = server("other")
     with subprocess.Popen(other.argv) as running:
@@ -366,3 +394,12 @@ def test_a_kernel_on_any_port_is_found_by_its_lock(tmp_path: Path) -> None:
 
     with lock.hold(tmp_path / "kernel.lock", address="http://127.0.0.1:4711"):
         assert supervisor.kernel_url(settings) == "http://127.0.0.1:4711"
+
+
+def test_the_memory_service_is_found_in_the_same_way(tmp_path: Path) -> None:
+    assert supervisor.memory_url(MemorySettings(data_dir=tmp_path)) == "http://127.0.0.1:7701"
+
+    anywhere = MemorySettings(data_dir=tmp_path, memory_port=0)
+    assert supervisor.memory_url(anywhere) == ""
+    with lock.hold(tmp_path / "memory.lock", address="http://127.0.0.1:4712"):
+        assert supervisor.memory_url(anywhere) == "http://127.0.0.1:4712"

@@ -127,6 +127,19 @@ def test_a_process_is_ready_when_every_check_passes() -> None:
     assert (answer.status_code, answer.json()) == (200, {"ready": True, "checks": {"database": "ok"}})
 
 
+def test_a_process_is_ready_without_what_it_can_do_without_and_says_so() -> None:
+    async def away() -> None:
+        raise StorageFull
+
+    with TestClient(built(dispensable={"index": away})) as client:
+        answer = client.get("/readyz")
+
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"ready": True, "checks": {}, "degraded": {"index": "There is no room left on the disk"}},
+    )
+
+
 def test_a_process_that_is_not_ready_says_what_stands_in_the_way(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -41,6 +41,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "inbox": Entry("inbox", "inbox", "Look into agents' inboxes."),
         "approvals": Entry("approvals", "approvals", "Answer what waits for a person."),
         "events": Entry("events", "events", "See what happens."),
+        "memory": Entry("memory", "memory", "Remember, recall, and look after memory; alone, run its service."),
         "audit": Entry("audit", "audit", "Read and verify the ledger."),
     },
     "Look after the data": {

@@ -1,4 +1,4 @@
-"""The settings of the command line, beside those of the kernel that it shares the environment with."""
+"""The settings of the command line, beside those of the processes that it shares the environment with."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import msgspec
 from memroos.cli.failures import WrongUsage
 from memroos.settings import Settings
 from memroos_kit.settings import Secret, SettingsError, load
+from memroos_memory.settings import MemorySettings
 
 
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +30,23 @@ def kernel_settings(data_dir: Path | None = None) -> Settings:
         WrongUsage: a setting is wrong.
     """
     try:
-        settings = load(Settings, others=(ClientSettings,))
+        settings = load(Settings, others=(ClientSettings, MemorySettings))
+    except SettingsError as error:
+        raise _failure(error) from error
+    return settings if data_dir is None else msgspec.structs.replace(settings, data_dir=data_dir)
+
+
+def memory_settings(data_dir: Path | None = None) -> MemorySettings:
+    """Return the memory service's settings.
+
+    Args:
+        data_dir: another data directory than the settings name.
+
+    Raises:
+        WrongUsage: a setting is wrong.
+    """
+    try:
+        settings = load(MemorySettings, others=(ClientSettings, Settings))
     except SettingsError as error:
         raise _failure(error) from error
     return settings if data_dir is None else msgspec.structs.replace(settings, data_dir=data_dir)
@@ -42,7 +59,7 @@ def client_settings() -> ClientSettings:
         WrongUsage: a setting is wrong.
     """
     try:
-        return load(ClientSettings, others=(Settings,))
+        return load(ClientSettings, others=(Settings, MemorySettings))
     except SettingsError as error:
         raise _failure(error) from error
 

@@ -17,7 +17,7 @@ from memroos import supervisor
 from memroos.cli.failures import Failure, NotReachable
 from memroos.cli.options import Kernel, remote
 from memroos.cli.output import Column, Output, size, span, when
-from memroos.cli.settings import kernel_settings
+from memroos.cli.settings import kernel_settings, memory_settings
 from memroos.settings import Settings
 from memroos.supervisor import ProcessStanding, Standing
 from memroos_client import Unreachable
@@ -47,7 +47,7 @@ assert sqlite3, "importing it refuses a library that is not safe, here already a
 @click.option("--detach", is_flag=True, help="Return once everything is ready, and leave it running.")
 def up(detach: bool) -> None:
     """Start everything, keep it running, and stop it in order at Ctrl-C."""
-    settings = kernel_settings()
+    settings, table = kernel_settings(), supervisor.processes(kernel_settings(), memory_settings())
     try:
         _make_data_dir(settings.data_dir)
     except OSError as error:
@@ -57,7 +57,7 @@ def up(detach: bool) -> None:
             _start_detached(settings)
         else:
             log.configure(process="up", level=settings.log_level, form=settings.log_format)
-            supervisor.run(settings, ready=lambda: _greet(settings, "Ctrl-C stops it."))
+            supervisor.run(settings, ready=lambda: _greet(settings, "Ctrl-C stops it."), table=table)
 
 
 def _make_data_dir(path: Path) -> None:

@@ -1,0 +1,161 @@
+"""`memroos memory stats`, `jobs`, `dead-letters`, `replay`, `reindex`, `wait`: the service's own work."""
+
+import time
+
+import click
+
+from memroos.cli.failures import Failure
+from memroos.cli.options import Kernel, OneOf, limit_option, page, remote
+from memroos.cli.output import Column, Progress, size, when
+from memroos_client.calls import memory as calls
+from memroos_contracts.memory_work import (
+    Index,
+    JobState,
+    JobView,
+    MemoryStats,
+    ReindexRequest,
+    WaitReport,
+    WaitRequest,
+)
+
+JOBS: list[Column[JobView]] = [
+    Column("id", lambda job: job.id),
+    Column("what", lambda job: job.label),
+    Column("state", lambda job: job.state),
+    Column("done", lambda job: f"{job.done}/{job.items}" if job.items else ""),
+    Column("attempts", lambda job: str(job.attempts)),
+    Column("changed", lambda job: when(job.updated_at)),
+    Column("error", lambda job: job.error, shrinks=True),
+]
+_LONGEST_WAIT_S = 60.0
+_LOOK_EVERY_S = 0.2
+
+
+@click.command("stats")
+@remote
+def stats_command(kernel: Kernel) -> None:
+    """Show how memory stands; exit 1 when the memory service does not answer."""
+    stats = kernel.run(calls.stats())
+    kernel.out.facts(stats, _facts(stats))
+    if not stats.ready:
+        raise Failure("The memory service is not ready.", stats.detail or "`memroos status` shows what runs.")
+
+
+def _facts(stats: MemoryStats) -> list[tuple[str, str]]:
+    jobs = stats.jobs
+    return [
+        ("ready", "yes" if stats.ready else "no"),
+        ("detail", stats.detail),
+        ("items", f"{stats.items} in {stats.scopes} scopes"),
+        ("kinds", ", ".join(f"{count} {kind}" for kind, count in stats.by_kind.items() if count)),
+        ("superseded", str(stats.superseded or "")),
+        ("contested", str(stats.contested or "")),
+        ("jobs", f"{jobs.waiting} waiting, {jobs.running} running, {jobs.dead} dead" if jobs else ""),
+        ("not yet handed over", str(stats.pending or "")),
+        (
+            "indexes",
+            "\n".join(
+                f"{one.index}: {'ready' if one.ready else 'not ready'}, {one.items} items"
+                f"{f' ({one.detail})' if one.detail else ''}"
+                for one in stats.indexes
+            ),
+        ),
+        (
+            "embedders",
+            "\n".join(f"{one.identity}: {one.state}, {one.vectors} vectors" for one in stats.embedders),
+        ),
+        ("ways of finding", ", ".join(stats.arms)),
+        ("facts by", stats.model or "rules"),
+        ("on disk", f"{size(stats.database_bytes)}, indexes {size(stats.index_bytes)}"),
+    ]
+
+
+@click.command("jobs")
+@click.option("--state", type=OneOf(JobState), help="Only jobs in this state.")
+@limit_option
+@remote
+def jobs_command(kernel: Kernel, state: JobState | None, most: int) -> None:
+    """List the service's work, the newest first."""
+    kernel.listing(calls.jobs(state=state, limit=page(most)), JOBS, most=most, empty="No work.")
+
+
+@click.command("dead-letters")
+@limit_option
+@remote
+def dead_letters_command(kernel: Kernel, most: int) -> None:
+    """List the work that was tried in vain as often as allowed; `replay` puts it back into line."""
+    call = calls.jobs(state=JobState.DEAD, limit=page(most))
+    kernel.listing(call, JOBS, most=most, empty="No dead letters.")
+
+
+@click.command("replay")
+@click.argument("job", default="")
+@remote
+def replay_command(kernel: Kernel, job: str) -> None:
+    """Put the dead letter JOB back into line, or all of them."""
+    report = kernel.run(calls.replay(job))
+    kernel.out.facts(report, [("put back", str(report.replayed))])
+
+
+@click.command("reindex")
+@click.argument("indexes", nargs=-1, type=OneOf(Index))
+@click.option("--detach", is_flag=True, help="Return at once; `memroos memory jobs` shows how far it is.")
+@remote
+def reindex_command(kernel: Kernel, indexes: tuple[Index, ...], detach: bool) -> None:
+    """Make INDEXES (lexical, vector, graph) anew out of the truth, or all of them, and show how far it is."""
+    job = kernel.run(calls.reindex(ReindexRequest(indexes)))
+    if not detach:
+        job = _follow(kernel, job)
+    kernel.out.facts(
+        job,
+        [
+            ("job", job.id),
+            ("state", job.state),
+            ("done", f"{job.done} of {job.items}" if job.items else str(job.done)),
+            ("error", job.error),
+        ],
+    )
+    if job.state is JobState.DEAD:
+        raise Failure("The indexes could not be made anew.", f"`memroos memory replay {job.id}` tries again.")
+
+
+def _follow(kernel: Kernel, job: JobView) -> JobView:
+    progress = Progress()
+    try:
+        while job.state not in (JobState.DONE, JobState.DEAD):
+            progress("making indexes anew", job.done, job.items)
+            time.sleep(_LOOK_EVERY_S)
+            job = kernel.run(calls.job(job.id))
+    finally:
+        progress.end()
+    return job
+
+
+@click.command("wait")
+@click.option("--timeout-s", type=click.FloatRange(0), default=60.0, show_default=True, help="Longest wait.")
+@click.option("--scope", default=None, metavar="ID", help="Only for the work of this scope.")
+@remote
+def wait_command(kernel: Kernel, timeout_s: float, scope: str | None) -> None:
+    """Wait until everything is handed over and worked off; exit 1 when it is not in time."""
+    report = wait_idle(kernel, timeout_s=timeout_s, scope=scope)
+    jobs = report.jobs
+    kernel.out.facts(
+        report,
+        [
+            ("idle", "yes" if report.idle else "no"),
+            ("jobs", f"{jobs.waiting} waiting, {jobs.running} running, {jobs.dead} dead"),
+            ("not yet handed over", str(report.pending or "")),
+        ],
+    )
+    if not report.idle:
+        raise Failure("There is still work to do.", "`memroos memory jobs` shows it.")
+
+
+def wait_idle(kernel: Kernel, *, timeout_s: float, scope: str | None = None) -> WaitReport:
+    """Wait until the memory service has nothing to do, or the time is over."""
+    until = time.monotonic() + timeout_s
+    while True:
+        left = until - time.monotonic()
+        report = kernel.run(calls.wait(WaitRequest(wait_s=min(max(left, 0), _LONGEST_WAIT_S), scope_id=scope)))
+        if report.idle or time.monotonic() >= until:
+            return report
