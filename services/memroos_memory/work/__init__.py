@@ -9,14 +9,18 @@ from memroos_memory.work.following import carry_out, follow
 from memroos_memory.work.graphing import entries_of, graphing
 from memroos_memory.work.intake import ingest, position, take_events, take_removals
 from memroos_memory.work.learning import deriving, extracting
+from memroos_memory.work.reembed import Opened, open_vectors, reembedding
+from memroos_memory.work.reindex import ask_reindex, reindexing, watch_indexes
 from memroos_memory.work.waiting import wait_idle
 from memroos_memory.work.worker import Handle, HandleAll, Worker
 
 __all__ = [
     "Handle",
     "HandleAll",
+    "Opened",
     "Parts",
     "Worker",
+    "ask_reindex",
     "carry_out",
     "create_worker",
     "deriving",
@@ -28,8 +32,12 @@ __all__ = [
     "indexing",
     "ingest",
     "learns_by",
+    "open_vectors",
     "position",
+    "reembedding",
+    "reindexing",
     "take_events",
     "take_removals",
     "wait_idle",
+    "watch_indexes",
 ]
