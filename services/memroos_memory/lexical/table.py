@@ -138,6 +138,11 @@ class Table:
         return length.astype(np.float32)
 
 
+def mark_of(digest: str) -> int:
+    """Return a number that tells two texts apart."""
+    return int(digest[-15:] or "0", 16)
+
+
 def _columns(rows: Sequence[ItemRow], streams: dict[str, int]) -> dict[str, NDArray[Any]]:
     kinds = {kind.value: number for number, kind in enumerate(KINDS)}
     deleted, superseded = ItemStatus.DELETED.value, ItemStatus.SUPERSEDED.value
@@ -149,7 +154,7 @@ def _columns(rows: Sequence[ItemRow], streams: dict[str, int]) -> dict[str, NDAr
         "stream": np.array([streams.setdefault(row.stream, len(streams)) for row in rows], np.int32),
         "stream_seq": np.array([row.stream_seq for row in rows], np.int64),
         "at": np.array([row.occurred_at for row in rows], np.int64),
-        "mark": np.array([int(row.digest[-15:] or "0", 16) for row in rows], np.int64),
+        "mark": np.array([mark_of(row.digest) for row in rows], np.int64),
         "words": np.array([row.words for row in rows], np.int32),
         "meta_words": np.array([row.meta_words for row in rows], np.int32),
     }

@@ -1,0 +1,181 @@
+"""What the vectors say: how near an item, and the turns around it, are to the question.
+
+All scores are computed from the stored vectors; an index only proposes whom to score. How unusual a score is follows
+from a sample of the scopes' own vectors, chosen by a hash of the items' numbers, so that it is the same every time.
+"""
+
+import threading
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memroos_kit.db import Read
+from memroos_memory import lexical
+from memroos_memory.recall.ground import Floats, Ground, Longs, Rows
+from memroos_memory.vectors import stored
+
+EXACT = 1_024
+"""As many items are all scored; of more, those that some arm proposes."""
+
+SAMPLE = 340
+"""Turns that tell what scores are usual; with their neighbours about as many vectors as `EXACT`."""
+
+LIMIT_BYTES = 128 * 2**20
+
+Halves = NDArray[np.float16]
+
+
+class Scored(NamedTuple):
+    """Cosines of some rows, NaN where there is no vector."""
+
+    rows: Rows
+    own: Floats
+    window: Floats
+
+
+class Matrix:
+    """The vectors of some rows and their neighbours.
+
+    Attributes:
+        rows: whose scores it gives.
+    """
+
+    def __init__(self, ground: Ground, rows: Rows, seqs: Longs, values: Halves) -> None:
+        self.rows = rows
+        self.seqs = seqs
+        self.values = values
+        self._own = _places(seqs, ground.seq[rows])
+        self._near = [_places(seqs, _seq_or_none(ground, near[rows])) for near in (ground.before, ground.after)]
+        full = np.vstack([values, np.zeros((1, values.shape[1]), np.float16)]).astype(np.float32)
+        total = full[self._own] + full[self._near[0]] + full[self._near[1]]
+        self._length: Floats = np.sqrt(np.einsum("ij,ij->i", total, total)) + np.float32(1e-9)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        return self.values.nbytes + self.seqs.nbytes + 20 * len(self.rows) + 512
+
+    def score(self, vector: Floats) -> Scored:
+        """Return how near the rows are to a question, each by itself and with its neighbours."""
+        if not len(self.seqs):
+            nothing = np.full(len(self.rows), np.nan, np.float32)
+            return Scored(self.rows, nothing, nothing.copy())
+        near = np.append(self.values.astype(np.float32) @ vector, np.float32(0))
+        own = near[self._own]
+        window = (own + near[self._near[0]] + near[self._near[1]]) / self._length
+        absent = self._own < 0
+        own[absent] = np.nan
+        window[absent] = np.nan
+        return Scored(self.rows, own, window.astype(np.float32))
+
+    def vectors(self, rows: Rows) -> Floats:
+        """Return the vectors of some of its rows, zero where there is none."""
+        places = self._own[np.searchsorted(self.rows, rows)]
+        found = self.values[places].astype(np.float32)
+        found[places < 0] = 0
+        return found
+
+
+class Samples:
+    """Matrices that questions to the same scopes need again, as many as fit."""
+
+    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._limit = limit_bytes
+        self._kept: OrderedDict[tuple[int, ...], tuple[tuple[object, object], Matrix]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory is taken."""
+        return sum(matrix.size_bytes for _, matrix in self._kept.values())
+
+    def of(self, tx: Read, embedder_seq: int, scopes: tuple[int, ...], ground: Ground) -> Matrix:
+        """Return the vectors of all that is searched, or of a sample where that is much."""
+        key = (embedder_seq, *scopes)
+        rows = chosen(ground)
+        with self._lock:
+            kept = self._kept.get(key)
+        before = kept[1] if kept else None
+        wanted = _with_neighbours(ground, rows)
+        if (
+            before is not None
+            and kept is not None
+            and kept[0] == (ground.version, ground.epochs)
+            and len(before.seqs) == len(wanted)
+        ):
+            matrix = before
+        else:
+            matrix = load(tx, embedder_seq, ground, rows, before if kept and kept[0][1] == ground.epochs else None)
+        with self._lock:
+            self._kept[key] = ((ground.version, ground.epochs), matrix)
+            self._kept.move_to_end(key)
+            while self.size_bytes > self._limit and len(self._kept) > 1:
+                self._kept.popitem(last=False)
+        return matrix
+
+    def forget(self) -> None:
+        """Drop everything that is kept."""
+        with self._lock:
+            self._kept.clear()
+
+
+def chosen(ground: Ground) -> Rows:
+    """Return the rows that are scored for every question."""
+    if len(ground.rows) <= EXACT:
+        return ground.rows
+    scattered = _scatter(ground.seq[ground.rows])
+    return np.sort(ground.rows[np.argpartition(scattered, SAMPLE)[:SAMPLE]])
+
+
+def load(tx: Read, embedder_seq: int, ground: Ground, rows: Rows, known: Matrix | None = None) -> Matrix:
+    """Return the vectors of rows and their neighbours; those that another matrix has are taken from there."""
+    every_row = _with_neighbours(ground, rows)
+    seqs = ground.seq[every_row]
+    places = _places(known.seqs, seqs) if known is not None else np.full(len(seqs), -1, np.int32)
+    found, values = _fresh(tx, embedder_seq, seqs[places < 0], ground.mark[every_row[places < 0]])
+    there = places >= 0
+    every = np.concatenate([seqs[there], found])
+    order = np.argsort(every, kind="stable")
+    parts = [values.astype(np.float16)] if len(found) else []
+    if known is not None and there.any():
+        parts.insert(0, known.values[places[there]])
+    matrix = np.concatenate(parts)[order] if parts else np.zeros((0, 1), np.float16)
+    return Matrix(ground, rows, every[order], matrix)
+
+
+def _fresh(tx: Read, embedder_seq: int, seqs: Longs, marks: Longs) -> tuple[Longs, Floats]:
+    """Return the stored vectors that are of the items' present texts."""
+    found, values = stored.rows(tx, embedder_seq, seqs.tolist())
+    digests = stored.digests(tx, embedder_seq, found.tolist())
+    wanted = dict(zip(seqs.tolist(), marks.tolist(), strict=True))
+    right = [lexical.mark_of(digests.get(seq, "")) == wanted[seq] for seq in found.tolist()]
+    return (found, values) if all(right) else (found[right], values[right])
+
+
+def _with_neighbours(ground: Ground, rows: Rows) -> Rows:
+    every = np.concatenate([rows, ground.before[rows], ground.after[rows]])
+    unique: Rows = np.unique(every)
+    return unique[unique >= 0]
+
+
+def _places(seqs: Longs, wanted: Longs) -> Rows:
+    """Return where items stand in an ordered list, -1 for those that do not."""
+    if not len(seqs):
+        return np.full(len(wanted), -1, np.int32)
+    at = np.minimum(np.searchsorted(seqs, wanted), len(seqs) - 1).astype(np.int32)
+    at[seqs[at] != wanted] = -1
+    return at
+
+
+def _seq_or_none(ground: Ground, rows: Rows) -> Longs:
+    return np.where(rows >= 0, ground.seq[rows], -1)
+
+
+def _scatter(seqs: Longs) -> NDArray[np.uint64]:
+    """Return numbers in which nothing of the items' order is left (Fibonacci hashing)."""
+    with np.errstate(over="ignore"):
+        mixed = seqs.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(32)
+        return mixed * np.uint64(0xD6E8FEB86659FD93)

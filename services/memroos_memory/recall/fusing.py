@@ -1,0 +1,62 @@
+"""Putting together what the arms say.
+
+Each arm's scores are standardised over all that is searched, weighted and added: how far an item stands out in an arm
+counts, not its place in a list, so an arm that is unsure adds little. Round numbers, chosen once.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from memroos_contracts.memory import Arm
+from memroos_memory.recall.ground import Floats, Rows
+
+LEXICAL_WEIGHT = 1.0
+OWN_WEIGHT = 1.0
+WINDOW_WEIGHT = 1.0
+GRAPH_WEIGHT = 0.5
+TEMPORAL_WEIGHT = 0.5
+RECENCY_WEIGHT = 1.0
+"""Where the question asks for the latest; an arm that is not asked says nothing."""
+
+_LEAST_SPREAD = np.float32(1e-6)
+
+
+class Part(NamedTuple):
+    """What an arm says of the candidates.
+
+    Attributes:
+        scores: in its own measure, NaN or 0 where it did not find them.
+        parts: what that adds.
+        better: for each candidate, how many of all that is searched have a better score.
+    """
+
+    scores: Floats
+    parts: Floats
+    ranks: Rows
+
+
+def standardise(scores: Floats, usual: Floats) -> Floats:
+    """Return how many standard deviations scores are above the mean of what is usual; 0 where there is no score."""
+    usual = usual[~np.isnan(usual)]
+    if not len(usual):
+        return np.zeros(len(scores), np.float32)
+    spread = max(np.float32(usual.std()), _LEAST_SPREAD)
+    above: Floats = ((scores - np.float32(usual.mean())) / spread).astype(np.float32)
+    above[np.isnan(above)] = 0
+    return above
+
+
+def ranks(scores: Floats, every: Floats) -> Rows:
+    """Return the place of each score among all, from 1; 0 where there is none."""
+    ordered = np.sort(every[~np.isnan(every)])
+    places = len(ordered) - np.searchsorted(ordered, scores, side="right") + 1
+    return np.where(np.isnan(scores) | (scores == 0), 0, places).astype(np.int32)
+
+
+def total(parts: dict[Arm, Part], candidates: int) -> Floats:
+    """Return the candidates' scores, rounded so that the order in which they were computed leaves no trace."""
+    added = np.zeros(candidates, np.float64)
+    for part in parts.values():
+        added += part.parts
+    return np.round(added, 5).astype(np.float32)
