@@ -9,7 +9,7 @@ from memroos_memory.work.following import carry_out, follow
 from memroos_memory.work.graphing import entries_of, graphing
 from memroos_memory.work.intake import ingest, position, take_events, take_removals
 from memroos_memory.work.learning import deriving, extracting
-from memroos_memory.work.reembed import Opened, open_vectors, reembedding
+from memroos_memory.work.reembed import Opened, open_vectors, reembedding, whole_index_work
 from memroos_memory.work.reindex import ask_reindex, reindexing, watch_indexes
 from memroos_memory.work.waiting import wait_idle
 from memroos_memory.work.worker import Handle, HandleAll, Worker
@@ -40,4 +40,5 @@ __all__ = [
     "take_removals",
     "wait_idle",
     "watch_indexes",
+    "whole_index_work",
 ]

@@ -5,30 +5,28 @@ answers. Then it is made active and the indexes change places. Killed anywhere b
 because vectors are kept as they are made; killed between the two, the index is made anew at the next start.
 """
 
-import asyncio
 from typing import NamedTuple
 
 from sqlalchemy import text
 
-from memroos_contracts.errors import MemroosError
 from memroos_contracts.identity import DEFAULT_WORKSPACE, service_actor
 from memroos_contracts.memory_work import JobLabel
-from memroos_kit import log
 from memroos_kit.db import Database, Hot, Read, Tx
 from memroos_memory import jobs
 from memroos_memory.embedders import CurrentEmbedder, Embedder, create_embedder, embedder_of, text_of
+from memroos_memory.graph import Graph
 from memroos_memory.jobs import Taken
+from memroos_memory.lexical import Postings
 from memroos_memory.settings import MemorySettings
 from memroos_memory.vectors import StoreIndex, VectorIndex, open_index, stored
 from memroos_memory.vectors.stored import EmbedderRow, StoredVector
-from memroos_memory.work.reindex import check_sample, fill_from_truth, fill_some
+from memroos_memory.work.reindex import fill_from_truth, fill_some, reindexing
 from memroos_memory.work.worker import Handle
 
 TEXTS_AT_ONCE = 64
 FORGET_AT_ONCE = 1_000
 
 _SERVICE = service_actor("memory")
-_log = log.get(__name__)
 
 _WITHOUT = (
     "FROM item WHERE item.status <> 'deleted' AND item.text <> '' AND NOT EXISTS (SELECT 1 FROM item_vector "
@@ -56,28 +54,25 @@ class Opened(NamedTuple):
     vectors: StoreIndex
 
 
-async def open_vectors(db: Database, settings: MemorySettings) -> Opened:
+def open_vectors(db: Database, settings: MemorySettings) -> Opened:
     """Make or find what vectors are made and searched with, and see that a change of the embedder is followed.
+
+    It blocks, for a second or so: at the start, before anybody is served.
 
     Raises:
         EmbedderFailed: the embedder that the settings name is not installed.
     """
-    wanted = await asyncio.to_thread(create_embedder, settings)
+    wanted = create_embedder(settings)
     try:
-        row = await db.write(_SERVICE, follow_settings, wanted.identity, wanted.dimension)
-        expected = await db.read(_SERVICE, stored.count, row.seq)
-        now: Embedder = wanted
-        if row.identity != wanted.identity:
-            now = await asyncio.to_thread(_earlier, row, settings)
-        index = await asyncio.to_thread(open_index, settings, row.dimension, row.identity, expected)
+        row = db.write_now(_SERVICE, follow_settings, wanted.identity, wanted.dimension)
+        expected = db.read_now(_SERVICE, stored.count, row.seq)
+        vectors = open_index(settings, row.dimension, row.identity, expected)
+        if row.identity == wanted.identity:
+            return Opened(CurrentEmbedder(wanted), None, vectors)
+        return Opened(CurrentEmbedder(embedder_of(row.identity, settings)), wanted, vectors)
     except BaseException:
         wanted.close()
         raise
-    try:
-        await check_sample(db, index)
-    except MemroosError as error:
-        _log.warning("vectors.not_checked", reason=error.detail)
-    return Opened(CurrentEmbedder(now), None if now is wanted else wanted, index)
 
 
 def follow_settings(tx: Tx, identity: str, dimension: int) -> EmbedderRow:
@@ -88,20 +83,26 @@ def follow_settings(tx: Tx, identity: str, dimension: int) -> EmbedderRow:
     return stored.active(tx)
 
 
-def _earlier(row: EmbedderRow, settings: MemorySettings) -> Embedder:
-    return embedder_of(row.identity, settings)
-
-
 # -- doing it ----------------------------------------------------------------------------------------------------------
 
 
-def reembedding(db: Database, current: CurrentEmbedder, successor: Embedder | None, index: VectorIndex) -> Handle:
+def whole_index_work(
+    db: Database, opened: Opened, graph: Graph, postings: Postings | None = None
+) -> dict[JobLabel, Handle]:
+    """Return how work on whole indexes is done."""
+    return {
+        JobLabel.REINDEX: reindexing(db, opened.vectors, graph, postings),
+        JobLabel.REEMBED: reembedding(db, opened.embedder, opened.successor, opened.vectors),
+    }
+
+
+def reembedding(db: Database, current: CurrentEmbedder, successor: Embedder | None, vectors: VectorIndex) -> Handle:
     """Return what makes the vectors of the embedder that is building, and lets it answer then."""
 
     async def reembed(job: Taken) -> None:
         row = await db.read(_SERVICE, stored.find_building)
         if row is not None and successor is not None and row.identity == successor.identity:
-            await _Reembedding(db, job, row, successor, index).run()
+            await _Reembedding(db, job, row, successor, vectors).run()
             await current.switch(successor)
         await _forget_retired(db)
 

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from memroos_contracts.errors import MemroosError, StorageFailed
 from memroos_contracts.identity import DEFAULT_WORKSPACE, service_actor
+from memroos_contracts.memory_errors import IndexUnavailable
 from memroos_contracts.memory_items import ItemView, Viewer
 from memroos_contracts.memory_work import Index, JobLabel, JobView, ReindexRequest
 from memroos_kit import log
@@ -90,9 +91,15 @@ async def watch_indexes(
     db: Database, vectors: VectorIndex, graph: Graph, stopping: Stopping, *, pause_s: float = WATCH_S
 ) -> None:
     """Have made anew what says that it has to be, until told to stop. One that is away is waited for."""
+    checked = False
     while not stopping.is_set():
         try:
+            if not checked:
+                await check_sample(db, vectors)
+                checked = True
             await watch_once(db, vectors, graph)
+        except IndexUnavailable as error:
+            _log.warning("reindex.index_away", detail=error.detail)
         except Exception:  # noqa: BLE001 - the loop outlives a full disk
             _log.exception("reindex.watch_failed")
         await stopping.first(stopping.wait(), timeout_s=pause_s)
