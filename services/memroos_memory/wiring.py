@@ -19,14 +19,12 @@ from memroos_kit.stopping import Stopping
 from memroos_memory import __version__, work
 from memroos_memory.derive import Extractor
 from memroos_memory.echo import EchoMarks
-from memroos_memory.embedders import CurrentEmbedder, create_embedder, embedder_of
 from memroos_memory.graph import open_graph
 from memroos_memory.items import Announcer, DecidedByKernel
 from memroos_memory.jobs import Bell
 from memroos_memory.lexical import Postings
 from memroos_memory.recall import Recall
 from memroos_memory.settings import MemorySettings
-from memroos_memory.vectors import ensure_embedder, open_index, stored
 from memroos_memory.web import CONTROLLERS, SERVICE, Entry, Intake, Standing
 
 LOCK = "memory.lock"
@@ -67,12 +65,13 @@ class MemoryService:
             clock=clock or SystemClock(),
             readers=READERS,
         )
-        self.embedder = self._embedder()
-        self.vectors = open_index(settings, self.embedder.dimension, self.embedder.identity)
+        opened = work.open_vectors(self.db, settings)
+        self.embedder, self.vectors, self._successor = opened.embedder, opened.vectors, opened.successor
         self.graph = open_graph(settings)
         self.echo = EchoMarks(self.db)
         self.extractor = Extractor(settings) if settings.model else None
-        self.recall = Recall(self.db, Postings(), self.embedder, self.vectors, self.graph, self.echo)
+        postings = Postings()
+        self.recall = Recall(self.db, postings, self.embedder, self.vectors, self.graph, self.echo)
         self.worker = work.create_worker(
             work.Parts(
                 db=self.db,
@@ -82,6 +81,7 @@ class MemoryService:
                 graph=self.graph,
                 extractor=self.extractor,
                 settings=settings,
+                more=work.whole_index_work(self.db, opened, self.graph, postings),
             )
         )
         self.standing = Standing(
@@ -94,16 +94,6 @@ class MemoryService:
             model=settings.model,
         )
         self.app = self._app()
-
-    def _embedder(self) -> CurrentEmbedder:
-        """Return what answers: the embedder of the settings, or the one before until all is embedded anew."""
-        wanted = create_embedder(self.settings)
-        row = self.db.write_now(SERVICE, ensure_embedder, wanted.identity, wanted.dimension)
-        active = self.db.read_now(SERVICE, stored.active)
-        if active.seq == row.seq:
-            return CurrentEmbedder(wanted)
-        wanted.close()
-        return CurrentEmbedder(embedder_of(active.identity, self.settings))
 
     def _app(self) -> ServiceApp:
         parts: dict[str, Any] = {
@@ -155,11 +145,17 @@ class MemoryService:
             await asyncio.to_thread(self.close)
 
     def _workers(self) -> list[Coroutine[Any, Any, None]]:
-        return [self.worker.run(self.stopping), self.echo.run(self.stopping)]
+        return [
+            self.worker.run(self.stopping),
+            self.echo.run(self.stopping),
+            work.watch_indexes(self.db, self.vectors, self.graph, self.stopping),
+        ]
 
     def close(self) -> None:
         """Close the stores and the database; may be repeated."""
         self.embedder.close()
+        if self._successor is not None:
+            self._successor.close()
         self.vectors.close()
         self.db.close()
 

@@ -57,7 +57,7 @@ class PlainMem0(AbstractContextManager["PlainMem0"]):
     Args:
         turns: of one conversation.
         embedder: the same that recall uses.
-        folder: an empty one, for its store.
+        folder: for its store; it is made, and what mem0 keeps for itself is beside it.
     """
 
     def __init__(self, turns: Sequence[Turn], embedder: Embedder, folder: Path) -> None:
@@ -103,7 +103,8 @@ class _Given:
 
 
 def _create(given: _Given, folder: Path) -> Any:
-    mem0_setup.prepare(folder)
+    mem0_setup.prepare(folder.parent)
+    folder.mkdir()
     main = mem0_setup.part("mem0.memory.main")
     base = mem0_setup.part("mem0.configs.base")
     logging.getLogger("mem0").setLevel(logging.ERROR)  # it says with each search what it does without

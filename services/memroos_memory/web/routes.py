@@ -175,6 +175,11 @@ class JobController(Controller):
         """Wait until the work is done, or the time is over."""
         return await standing.wait(data.viewer, data.request)
 
+    @post("/reindex", operation_id="reindex", status_code=200)
+    async def reindex(self, data: JSONBody[bodies.Reindex], db: Db) -> JobView:
+        """Make indexes anew out of the truth."""
+        return await db.write(SERVICE, work.ask_reindex, data.viewer, data.request)
+
 
 class EvalController(Controller):
     """Evaluations of recall."""

@@ -151,11 +151,19 @@ def wait_command(kernel: Kernel, timeout_s: float, scope: str | None) -> None:
         raise Failure("There is still work to do.", "`memroos memory jobs` shows it.")
 
 
-def wait_idle(kernel: Kernel, *, timeout_s: float, scope: str | None = None) -> WaitReport:
+def wait_idle(
+    kernel: Kernel, *, timeout_s: float, scope: str | None = None, progress: Progress | None = None
+) -> WaitReport:
     """Wait until the memory service has nothing to do, or the time is over."""
     until = time.monotonic() + timeout_s
+    most = 0
     while True:
         left = until - time.monotonic()
-        report = kernel.run(calls.wait(WaitRequest(wait_s=min(max(left, 0), _LONGEST_WAIT_S), scope_id=scope)))
+        step_s = min(max(left, 0.0), _LONGEST_WAIT_S if progress is None else 1.0)
+        report = kernel.run(calls.wait(WaitRequest(wait_s=step_s, scope_id=scope)))
         if report.idle or time.monotonic() >= until:
             return report
+        if progress is not None:
+            still = report.pending + report.jobs.waiting + report.jobs.running
+            most = max(most, still)
+            progress("working it off", most - still, most)
