@@ -5,9 +5,9 @@ import re
 _BEFORE = re.compile(
     r"""
     \b(?:
-        previous(?:ly)? | former(?:ly)? | used\ to | originally | initially | no\ longer | any\s?more | in\ the\ past
+        previous(?:ly)? | former(?:ly)? | used?\ to | originally | initially | no\ longer | any\s?more | in\ the\ past
         | back\ then | prior | earlier | at\ first | beforehand | ex- | once\ (?:lived|worked|was|were|had)
-        | (?<!how\ )old(?!\ (?:is|are|was|were|enough|do|does|did)\b)(?<!years\ old)(?<!year\ old)(?<!month\ old)(?<!months\ old)
+        | (?<!how\ )(?<!years\ )(?<!year\ )(?<!months\ )(?<!month\ )old(?!\ (?:is|are|was|were|enough|do|does|did)\b)
         | before(?!\ (?:\d|19|20|january|february|march|april|may\b|june|july|august|september|october|november
                         |december|monday|tuesday|wednesday|thursday|friday|saturday|sunday|the\ end))
     )
