@@ -1,12 +1,17 @@
-"""Memory, episodic part: what was said, made and done, kept as it was and searchable at once.
+"""Memory: what was said, made and done, kept as it was, handed over to the memory service, and recalled.
 
-Each event stands in a stream, in order. A memory belongs to its author, to whom it was made for, and to the agent it
-was addressed to; the people who run the workspace see all of it, except what is restricted. A ranking rests on the
-reader's own scope alone.
+Each event stands in a stream, in order, and is durable here before anything else happens to it. A memory belongs to its
+author, to whom it was made for, and to the agent it was addressed to; the people who run the workspace see all of it,
+except what is restricted. `HandOver` brings the log to the memory service; `Recalls`, `Items` and `Upkeep` ask it, and
+do without it while it is away, as far as words alone lead.
 """
 
-from memroos.memory.errors import NotYourStream
+from memroos.memory.bell import Bell
+from memroos.memory.client import HttpMemoryStore
+from memroos.memory.errors import MemoryOutcomeUnknown, NotYourStream
 from memroos.memory.queries import find
+from memroos.memory.queries.traces import list_traces
+from memroos.memory.router import Items, Recalls, Service, Upkeep
 from memroos.memory.service import (
     Event,
     append_event,
@@ -18,24 +23,39 @@ from memroos.memory.service import (
     recall,
     remember,
     remember_receipt,
+    remove_event,
+    write_memories,
     write_memory,
 )
 from memroos.memory.store import EpisodicStore, MemoryTwin
+from memroos.memory.worker import HandOver, HandOverStanding
 
 __all__ = [
-    "append_event",
-    "remember",
-    "remember_receipt",
-    "write_memory",
-    "recall",
-    "find",
-    "disclose",
-    "read_event",
-    "list_events",
-    "list_own",
-    "ingest",
-    "Event",
+    "Bell",
     "EpisodicStore",
+    "Event",
+    "HandOver",
+    "HandOverStanding",
+    "HttpMemoryStore",
+    "Items",
+    "MemoryOutcomeUnknown",
     "MemoryTwin",
     "NotYourStream",
+    "Recalls",
+    "Service",
+    "Upkeep",
+    "append_event",
+    "disclose",
+    "find",
+    "ingest",
+    "list_events",
+    "list_own",
+    "list_traces",
+    "read_event",
+    "recall",
+    "remember",
+    "remember_receipt",
+    "remove_event",
+    "write_memories",
+    "write_memory",
 ]

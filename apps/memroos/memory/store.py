@@ -92,6 +92,6 @@ def _fits(event: MemoryEventView, request: RecallRequest) -> bool:
     return (
         all(getattr(request, name) in (None, getattr(event, name)) for name in names)
         and (not request.kinds or event.kind in request.kinds)
-        and (request.since is None or request.since <= event.created_at)
-        and (request.until is None or event.created_at < request.until)
+        and (request.since is None or request.since <= (event.occurred_at or event.created_at))
+        and (request.until is None or (event.occurred_at or event.created_at) < request.until)
     )

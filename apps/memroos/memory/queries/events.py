@@ -3,6 +3,7 @@
 What leaves here has not been decided upon yet: `service` asks policy and records it before content goes out.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -86,6 +87,7 @@ def _optional(name: str) -> Any:
     return or_(parameter.is_(None), getattr(_E, name) == parameter)
 
 
+_when = func.coalesce(_E.occurred_at, _E.created_at)
 _visible = or_(
     bindparam("principal", type_=String).is_(None),
     _E.author == bindparam("principal"),
@@ -118,8 +120,8 @@ _CANDIDATES = Hot(
         _here,
         or_(bindparam("kinds", type_=String).is_(None), func.instr(bindparam("kinds"), _E.kind) > 0),
         *map(_optional, ("stream", "author", "agent_id", "user_id", "run_id", "task_id", "context_id")),
-        or_(bindparam("since").is_(None), _E.created_at >= bindparam("since")),
-        or_(bindparam("until").is_(None), _E.created_at < bindparam("until")),
+        or_(bindparam("since").is_(None), _when >= bindparam("since")),
+        or_(bindparam("until").is_(None), _when < bindparam("until")),
     )
     .order_by(_index.c.rowid.desc())
     .limit(_MOST)
@@ -203,6 +205,13 @@ def count_events(tx: Read) -> int:
     return int(tx.execute(_EVENTS).fetchone()[0])
 
 
+def count_visible(tx: Read) -> int:
+    """Return how many events the actor may see, as its scope counts them."""
+    token = readers.token(tx.actor.workspace, readers.reader_of(tx.actor))
+    found = tx.execute(_SCOPE, token=token).fetchone()
+    return int(found[0]) if found else 0
+
+
 def find(tx: Read, request: RecallRequest) -> RecallResult:
     """Find what answers a question among what the actor may see; `disclose` it before it goes out."""
     return search(tx, RecallQuery(tx.actor.workspace, readers.reader_of(tx.actor), request))
@@ -227,10 +236,14 @@ def measure_of(tx: Read, query: RecallQuery) -> Measure:
     return Measure(token, scope, {word: count for word, count in counts.items() if count})
 
 
-def list_best(tx: Read, query: RecallQuery, measure: Measure, *, after: int = 0) -> list[RecallItem]:
+def list_best(
+    tx: Read, query: RecallQuery, measure: Measure, *, after: int = 0, among: Callable[[int], bool] | None = None
+) -> list[RecallItem]:
     """Return the events that answer a question best, of those after a place in the log."""
     scored = []
     for row in _candidates(tx, query, measure, after).values():
+        if among is not None and not among(row.seq):
+            continue
         parts = measure.parts(row.text)
         scored.append((sum(parts.values()), row, parts))
     scored.sort(key=lambda item: (-item[0], -item[1].seq))

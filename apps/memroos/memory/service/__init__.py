@@ -1,6 +1,21 @@
-"""Verbs of memory: `writing` keeps events, `reading` gives them out."""
+"""Verbs of memory.
 
-from memroos.memory.service.reading import disclose, list_events, list_own, read_event, recall
+`writing` keeps events, `reading` gives memories out, `removing` hides them, `effects` puts on record what the memory
+service is asked to change, `traces` what was handed out, `handover` how far the log was brought there.
+"""
+
+from memroos.memory.service.reading import (
+    disclose,
+    disclose_context,
+    disclose_history,
+    disclose_item,
+    disclose_items,
+    list_events,
+    list_own,
+    read_event,
+    recall,
+)
+from memroos.memory.service.removing import remove_event
 from memroos.memory.service.writing import (
     TEXT_BYTES_MAX,
     Event,
@@ -8,6 +23,7 @@ from memroos.memory.service.writing import (
     ingest,
     remember,
     remember_receipt,
+    write_memories,
     write_memory,
 )
 
@@ -16,6 +32,10 @@ __all__ = [
     "Event",
     "append_event",
     "disclose",
+    "disclose_context",
+    "disclose_history",
+    "disclose_item",
+    "disclose_items",
     "ingest",
     "list_events",
     "list_own",
@@ -23,5 +43,7 @@ __all__ = [
     "recall",
     "remember",
     "remember_receipt",
+    "remove_event",
+    "write_memories",
     "write_memory",
 ]

@@ -1,5 +1,6 @@
 """Verbs around what the memory service is asked to change: the intention is on record before, the outcome after."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -47,17 +48,28 @@ class Effect(msgspec.Struct, frozen=True):
     decision_id: str
 
 
-def intend(tx: Tx, action: Action, event: Event, asset: Asset, facts: dict[str, Fact]) -> Effect:
+class Change(msgspec.Struct, frozen=True):
+    """What somebody wants to be changed."""
+
+    action: Action
+    event: Event
+    """What it will be called in the ledger."""
+    asset: Callable[[Read], Asset]
+    facts: dict[str, Fact] = {}
+
+
+def intend(tx: Tx, change: Change) -> Effect:
     """Decide whether a change may be asked for, and put the intention on record.
 
     Raises:
         Denied: policy does not let this actor do it.
     """
-    decision = tx.authorize(action, asset)
+    asset = change.asset(tx)
+    decision = tx.authorize(change.action, asset)
     effect = Effect(
         id=tx.new_id("mop"),
         actor=tx.actor,
-        event=event.value,
+        event=change.event.value,
         asset=asset,
         reader=readers.reader_of(tx.actor),
         decision_id=decision.id,
@@ -67,7 +79,7 @@ def intend(tx: Tx, action: Action, event: Event, asset: Asset, facts: dict[str, 
         id=effect.id,
         workspace_id=tx.actor.workspace,
         actor=_text(effect.actor),
-        action=action.value,
+        action=change.action.value,
         event=effect.event,
         asset=_text(asset),
         reader=effect.reader,
@@ -83,8 +95,8 @@ def intend(tx: Tx, action: Action, event: Event, asset: Asset, facts: dict[str, 
         outcome=Outcome.OK,
         decision_id=decision.id,
         operation=effect.id,
-        change=event.value,
-        **facts,
+        change=effect.event,
+        **change.facts,
     )
     return effect
 

@@ -17,10 +17,14 @@ from memroos.memory.queries.events import Row, view
 from memroos.memory.rules import readers
 from memroos.memory.service.writing import Event, put_in_index, take_from_index
 from memroos_contracts.errors import NotFound
-from memroos_contracts.governance import Action, Asset, Label
+from memroos_contracts.governance import INTERNAL, Action, Asset, Label
+from memroos_contracts.memory import MemoryEventView
 from memroos_contracts.memory_items import ItemView
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Read, Tx
+
+NO_REMOVAL = 0
+"""What hides an event that was taken back by a rollback: there is nothing to hand over."""
 
 _REMOVE = Hot(
     insert(MemoryRemoval), columns=[column.name for column in MemoryRemoval.__table__.columns if column.name != "seq"]
@@ -46,9 +50,7 @@ def remove_event(tx: Tx, event_id: str, *, reason: str = "") -> None:
         Denied: policy does not let this actor remove it: it was addressed to it, for instance, but is not its own.
     """
     event = queries.load(tx, event_id)
-    actor = tx.actor
-    owner = actor.principal if actor.principal in (event.author, event.owner) else event.owner or event.author
-    _remove(tx, Asset(kind="memory", id=event.id, owner=owner, agent=event.agent_id, label=event.label), reason)
+    _remove(tx, asset_to_change(tx, event), reason)
     row = _row(tx, event_id)
     assert row is not None
     take_from_index(tx, row.seq, event)
@@ -62,7 +64,17 @@ def remove_item(tx: Tx, item: ItemView, *, reason: str = "") -> None:
         Denied: policy does not let this actor remove it.
     """
     demand_visible(tx, item.id)
-    _remove(tx, asset_of(tx, item.id, item.label), reason)
+    _remove(tx, asset_to_change(tx, item), reason)
+
+
+def hide_events(tx: Tx, ids: Iterable[str]) -> None:
+    """Let events be found no more that a rollback has taken back; the memory service did so before. May be repeated."""
+    for target in ids:
+        row = _row(tx, target)
+        if row is None or handover.is_hidden(tx, target):
+            continue
+        tx.execute(_HIDE, target_id=target, workspace_id=tx.actor.workspace, removal_seq=NO_REMOVAL)
+        take_from_index(tx, row.seq, view(row))
 
 
 def restore(tx: Tx, ids: Iterable[str]) -> list[str]:
@@ -98,6 +110,18 @@ def asset_of(tx: Read, name: str, label: Label) -> Asset:
     if readers.reader_of(tx.actor) == readers.EVERYTHING:
         return Asset(kind="memory", id=name, label=label)
     return Asset(kind="memory", id=name, owner=tx.actor.principal, agent=tx.actor.agent or "", label=label)
+
+
+def survey_of(tx: Read) -> Asset:
+    """Return what is asked about when somebody wants to see how memory stands."""
+    return asset_of(tx, "survey", INTERNAL)
+
+
+def asset_to_change(tx: Read, memory: MemoryEventView | ItemView) -> Asset:
+    """Return a memory as policy sees it when it is to be changed: its author's, and the one's for whom it was made."""
+    principal = tx.actor.principal
+    owner = principal if principal in (memory.author, memory.owner) else memory.owner or memory.author
+    return Asset(kind="memory", id=memory.id, owner=owner, agent=memory.agent_id, label=memory.label)
 
 
 def _remove(tx: Tx, asset: Asset, reason: str) -> None:
