@@ -1,5 +1,8 @@
 """The embedded model gives the published vectors, whatever stands beside a text."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -75,3 +78,12 @@ def test_the_default_embedder_is_the_embedded_one(embedder: QueuedEmbedder) -> N
 def test_who_says_something_belongs_to_what_is_embedded() -> None:
     assert text_of("Ann", "I moved.") == "Ann: I moved."
     assert text_of("", "I moved.") == "I moved."
+
+
+def test_linear_algebra_leaves_the_other_cores_alone() -> None:
+    code = "import memroos_memory.embedders, os; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+
+    assert done.stdout.strip() == "1"
