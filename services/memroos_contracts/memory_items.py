@@ -158,7 +158,8 @@ class RollbackRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to take a scope back to."""
 
     to_seq: Annotated[int, Meta(ge=0)]
-    """The state after this entry of its log. To undo a rollback, name the entry before it."""
+    """The state after this entry of its log; where one operation made several entries, after the last of them. To undo
+    a rollback, name the entry before it."""
     dry_run: bool = False
     reason: Name = ""
 

@@ -9,7 +9,7 @@ from memroos_contracts.memory_errors import ItemChanged, ItemGone
 from memroos_contracts.memory_items import Change, ItemChange, ItemKind, ItemStatus, ItemView, Successor, Viewer
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Read, Tx
-from memroos_memory.items.log import By, add, by, change, digest_of, is_done, rest_on
+from memroos_memory.items.log import By, add, by, change, digest_of, is_done, rest_on, together
 from memroos_memory.items.queries import find_in_scope, load, load_even_deleted, row_of, seq_of
 from memroos_memory.items.states import Row, State, names, state_of, view
 
@@ -56,7 +56,7 @@ def supersede(tx: Tx, viewer: Viewer, item_id: str, successor: Successor, operat
         return view(load(tx, viewer, row.superseded_by))
     if row.status == ItemStatus.SUPERSEDED:
         raise ItemChanged(f"It is superseded by {row.superseded_by}; supersede that.", id=item_id, version=row.version)
-    who = by(viewer, successor.reason, operation)
+    who = together(tx, by(viewer, successor.reason, operation))
     if successor.text is not None:
         since = _since(row, successor, to_micros(tx.now))
         new = _add_successor(tx, row, successor.text, since, who)

@@ -15,7 +15,7 @@ from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Read, Tx
 from memroos_memory.items.changes import derived_from
 from memroos_memory.items.learned import Learned
-from memroos_memory.items.log import MEMORY, By, add, change, digest_of, rest_on
+from memroos_memory.items.log import MEMORY, By, add, change, digest_of, rest_on, together
 from memroos_memory.items.queries import find_in_scope, row_of
 from memroos_memory.items.states import Row, State, names, rows, state_of, view
 from memroos_memory.models import Item
@@ -179,6 +179,8 @@ def _place(new: _New, chain: list[Row]) -> _Place:
 
 def _add(tx: Tx, new: _New, place: _Place, who: By) -> Row:
     before, peers, after = place
+    if before or peers or after is not None:
+        who = together(tx, who)
     id_ = tx.new_id("itm")
     seq = add(
         tx,
@@ -239,6 +241,7 @@ def _see_again(tx: Tx, row: Row, new: _New, who: By) -> Row:
     if state.valid_to is None and new.learned.valid_to is not None:
         changes["valid_to"] = to_micros(new.learned.valid_to)
     if new.is_exclusive and new.since < _begin(row) and row.supersedes:
+        who = together(tx, who)
         _end_sooner(tx, row, new.since, who)
     return change(tx, row, replace(state, **changes), Change.SEEN, who)
 

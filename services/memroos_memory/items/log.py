@@ -53,6 +53,11 @@ def by(viewer: Viewer, reason: str = "", operation: str = "") -> By:
     return By(viewer.principal or viewer.reader or MEMORY, reason, operation)
 
 
+def together(tx: Tx, who: By) -> By:
+    """Return by whom several entries are made that no rollback may tear apart."""
+    return who if who.operation else who._replace(operation=tx.new_id("opn"))
+
+
 def digest_of(content: str) -> str:
     """Return `sha256:` and the hash of a text, hex."""
     return f"sha256:{sha256(content.encode()).hexdigest()}"

@@ -7,9 +7,9 @@ from memroos_contracts.memory import Removal
 from memroos_contracts.memory_errors import ItemGone
 from memroos_contracts.memory_items import Change, ItemStatus, Viewer
 from memroos_kit.db import Hot, Read, Tx
-from memroos_memory.items.log import By, by, change, is_done
+from memroos_memory.items.log import By, by, change, is_done, together
 from memroos_memory.items.queries import find_in_scope, load_even_deleted, resting_on, row_of, seq_of
-from memroos_memory.items.states import Row, state_of
+from memroos_memory.items.states import Row, names, state_of
 from memroos_memory.models import Item
 
 _REPLACED_BY = Hot(
@@ -56,13 +56,15 @@ def remove_event(tx: Tx, removal: Removal) -> None:
 
 
 def take_out(tx: Tx, row: Row, who: By) -> None:
-    """Delete an item that is there, and what was derived from it alone."""
-    change(tx, row, replace(state_of(row), status=ItemStatus.DELETED), Change.DELETE, who)
+    """Delete an item that is there, and what was derived from it alone; mend what pointed at it."""
+    who = together(tx, who)
     _close_the_gap(tx, row, who)
     for other in _contradicted(tx, row):
         _forget_contradiction(tx, other, row.id, who)
     for derived in resting_on(tx, row):
         _take_from_under(tx, derived.seq, row.id, who)
+    row = row_of(tx, row.seq)
+    change(tx, row, replace(state_of(row), status=ItemStatus.DELETED), Change.DELETE, who)
 
 
 def _take_from_under(tx: Tx, seq: int, event_id: str, who: By) -> None:
@@ -99,22 +101,21 @@ def _close_the_gap(tx: Tx, row: Row, who: By) -> None:
 
 def _heir(tx: Read, row: Row) -> Row | None:
     """Return what holds instead of an item: its successor, else what said otherwise of the same time."""
-    successor = find_in_scope(tx, row.scope_seq, row.superseded_by) if row.superseded_by else None
-    if successor is not None and not successor.is_deleted:
-        return successor
-    return next(iter(_contradicted(tx, row)), None)
+    if row.superseded_by:
+        return find_in_scope(tx, row.scope_seq, row.superseded_by)
+    return next((other for other in _contradicted(tx, row) if other.superseded_by != row.id), None)
+
+
+def _replaced_by(tx: Read, row: Row) -> list[int]:
+    return [int(seq) for (seq,) in tx.execute(_REPLACED_BY, scope=row.scope_seq, id=row.id).fetchall()]
+
+
+def _contradicted(tx: Read, row: Row) -> list[Row]:
+    found = (find_in_scope(tx, row.scope_seq, one) for one in names(row.contradicts))
+    return [other for other in found if other is not None]
 
 
 def _forget_contradiction(tx: Tx, row: Row, other_id: str, who: By) -> None:
     state = state_of(row)
     left = tuple(one for one in state.contradicts if one != other_id)
     change(tx, row, replace(state, contradicts=left, contested=bool(left)), Change.UPDATE, who)
-
-
-def _contradicted(tx: Read, row: Row) -> list[Row]:
-    others = (find_in_scope(tx, row.scope_seq, one) for one in state_of(row).contradicts)
-    return [other for other in others if other is not None and not other.is_deleted]
-
-
-def _replaced_by(tx: Read, row: Row) -> list[int]:
-    return [int(seq) for (seq,) in tx.execute(_REPLACED_BY, scope=row.scope_seq, id=row.id).fetchall()]

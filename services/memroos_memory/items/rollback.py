@@ -28,13 +28,30 @@ _THEN = Hot(
     )
 )
 
+_OPERATION = Hot(
+    select(ItemVersion.operation).where(
+        ItemVersion.scope_seq == bindparam("scope"), ItemVersion.log_seq == bindparam("to")
+    )
+)
+_NEXT_OPERATION = Hot(
+    select(ItemVersion.log_seq)
+    .where(
+        ItemVersion.scope_seq == bindparam("scope"),
+        ItemVersion.log_seq > bindparam("to"),
+        ItemVersion.operation != bindparam("operation"),
+    )
+    .order_by(ItemVersion.log_seq)
+    .limit(1)
+)
+
 
 def rollback(tx: Tx, viewer: Viewer, scope_id: str, request: RollbackRequest) -> RollbackReport:
     """Let every item of a scope stand as it stood after an entry of its log.
 
     What was not there then is deleted, what was deleted since is there again. Nothing is taken out of the log: each
     item that stands otherwise gets a new version, all with one operation id. Rolling back to the entry before undoes
-    it, and doing it again changes nothing.
+    it, and doing it again changes nothing. An operation that made several entries is not torn apart: one of them means
+    the last, and the report says so.
 
     Raises:
         NotFound: there is no such scope, or the viewer may not see it.
@@ -44,12 +61,13 @@ def rollback(tx: Tx, viewer: Viewer, scope_id: str, request: RollbackRequest) ->
     last_seq = scope_view(tx, scope).last_seq
     if request.to_seq > last_seq:
         raise SequenceUnknown(to_seq=request.to_seq, last_seq=last_seq)
+    to_seq = _whole_operation(tx, scope, request.to_seq, last_seq)
     operation = "" if request.dry_run else tx.new_id("rbk")
     who = by(viewer, request.reason, operation)
     changed = []
-    for (seq,) in tx.execute(_TOUCHED, scope=scope, to=request.to_seq).fetchall():
+    for (seq,) in tx.execute(_TOUCHED, scope=scope, to=to_seq).fetchall():
         row = row_of(tx, seq)
-        then = _then(tx, row, request.to_seq)
+        then = _then(tx, row, to_seq)
         if then == state_of(row):
             continue
         changed.append(row.id)
@@ -57,13 +75,22 @@ def rollback(tx: Tx, viewer: Viewer, scope_id: str, request: RollbackRequest) ->
             change(tx, row, then, Change.ROLLBACK, who)
     return RollbackReport(
         scope_id=scope_id,
-        to_seq=request.to_seq,
+        to_seq=to_seq,
         before_seq=last_seq,
         after_seq=scope_view(tx, scope).last_seq,
         changed=changed,
         operation=operation,
         dry_run=request.dry_run,
     )
+
+
+def _whole_operation(tx: Read, scope: int, to_seq: int, last_seq: int) -> int:
+    """Return the last of the entries that an operation made together with this one."""
+    found = tx.execute(_OPERATION, scope=scope, to=to_seq).fetchone()
+    if found is None or not found[0]:
+        return to_seq
+    following = tx.execute(_NEXT_OPERATION, scope=scope, to=to_seq, operation=found[0]).fetchone()
+    return int(following[0]) - 1 if following is not None else last_seq
 
 
 def _then(tx: Read, row: Row, to_seq: int) -> State:

@@ -130,6 +130,18 @@ def test_an_event_that_was_replaced_by_hand_stands_again(memory: Memory) -> None
     assert memory.get("mem_1").status is ItemStatus.ACTIVE
 
 
+def test_of_two_that_contradict_the_one_that_gave_way_holds_again_when_the_other_goes(memory: Memory) -> None:
+    memory.say("1", at=day(1))
+    memory.say("2", at=day(1))
+    berlin, rome = lives(memory, "mem_1", "Berlin"), lives(memory, "mem_2", "Rome")
+    memory.write(items.supersede, berlin.id, Successor(item_id=rome.id))
+
+    memory.write(items.delete, rome.id)
+
+    left = memory.get(berlin.id)
+    assert (left.status, left.superseded_by, left.contested) == (ItemStatus.ACTIVE, "", False)
+
+
 def test_deleting_twice_says_that_it_is_gone(memory: Memory) -> None:
     memory.say("1")
     memory.write(items.delete, "mem_1")
