@@ -47,6 +47,7 @@ class SqliteGraph:
         self._writer: Any = None
         self._reader: Any = None
         self._detail = ""
+        self._closed = False
         self._reading = threading.Lock()  # held while the reader's connection is used or exchanged
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="graph-write")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="graph-read")
@@ -88,6 +89,7 @@ class SqliteGraph:
             await self._write(_empty_scope, scope_seq)
             return
         # A new file instead of an emptied one: it also helps where the folder was deleted under a running service.
+        self._check_open()
         await self._in(self._writes, self._begin_anew)
 
     async def complete(self) -> None:
@@ -111,6 +113,9 @@ class SqliteGraph:
 
     async def close(self) -> None:
         """Close the file."""
+        if self._closed:
+            return
+        self._closed = True
         await self._in(self._writes, self._close_writer)
         await self._in(self._reads, self._close_reader)
         self._writes.shutdown()
@@ -119,10 +124,11 @@ class SqliteGraph:
     # -- threads -------------------------------------------------------------------------------------------------
 
     async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(threads, work)
-        except RuntimeError as error:  # the pool was shut down
-            raise IndexUnavailable("The graph is closed.", index="graph") from error
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise IndexUnavailable("The graph is closed.", index="graph")
 
     async def _write(self, work: Callable[Concatenate[Any, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         def run() -> _T:
@@ -132,9 +138,11 @@ class SqliteGraph:
                 with _transaction(self._writer, "BEGIN IMMEDIATE"):
                     return work(self._writer, *args, **kwargs)
 
+        self._check_open()
         return await self._in(self._writes, run)
 
     async def _read(self, work: Callable[Concatenate[Any, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        self._check_open()
         if self._reader is None:
             await self._in(self._writes, self._ensure_open)
 
