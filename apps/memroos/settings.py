@@ -12,6 +12,7 @@ from memroos_kit.settings import Secret
 
 OPERATOR_KEY_FILE = "operator.key"
 SECRETS_KEY_FILE = "secrets.key"
+MEMORY_KEY_FILE = "memory.key"
 SHORTEST_OPERATOR_KEY = 32
 
 AtLeastOne = Annotated[int, Meta(ge=1)]
@@ -178,6 +179,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     push_backoff_s: Annotated[float, Meta(ge=0.01, le=3_600)] = 1.0
     """Pause after the first failed try of a webhook, in seconds; it doubles each time, up to an hour, with jitter."""
 
+    memory_url: Annotated[str, Meta(pattern=r"^(https?://[^\s/?#@]+)?$")] = "http://127.0.0.1:7701"
+    """Address of the memory service. While nothing answers there, what is written is kept and handed over later, and
+    recall searches by words. Empty means that there is none, now or later."""
+
+    memory_key: Secret | None = None
+    """The key by which the memory service knows the kernel, at least 32 characters. Without one, whoever of the two
+    starts first writes a random one into `MEMROOS_MEMORY_KEY_FILE`."""
+
+    memory_key_file: Path | None = None
+    """File with that key, readable by its owner only. Empty means `memory.key` in the data directory."""
+
+    memory_timeout_s: Annotated[float, Meta(ge=0.1, le=300)] = 10.0
+    """Longest wait for an answer of the memory service, in seconds; then recall answers by words."""
+
+    memory_trace_days: Annotated[float, Meta(ge=0.01, le=36_500)] = 90.0
+    """How long it is kept what memory handed out to whom, in days. The ledger has it for ever, without questions."""
+
     otel_endpoint: str = ""
     """Address of an OpenTelemetry collector (OTLP over HTTP), `http://127.0.0.1:4318` for instance; needs the extra
     `memroos[otel]`. Empty means no spans; trace contexts are passed on either way."""
@@ -224,6 +242,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def secrets_key_path(self) -> Path:
         """The file with the key that encrypts credentials, or will be after the first start."""
         return self.secrets_key_file or self.data_dir / SECRETS_KEY_FILE
+
+    @property
+    def memory_key_path(self) -> Path:
+        """The file with the memory service's key, or where it will be."""
+        return self.memory_key_file or self.data_dir / MEMORY_KEY_FILE
 
     @property
     def base_url(self) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from litestar import Request
 from litestar.di import Provide
 
-from memroos import __version__, audit, broker, bus, events, governance, operations, push, registry
+from memroos import __version__, audit, broker, bus, events, governance, memory, operations, push, registry
 from memroos.audit import worker as audit_worker
 from memroos.events import worker as events_worker
 from memroos.governance import worker as governance_worker
@@ -34,7 +34,7 @@ from memroos_contracts.errors import MemroosError
 from memroos_contracts.governance import Action
 from memroos_contracts.identity import service_actor
 from memroos_contracts.registry import AgentKind, AgentSkill, AgentState, NewAgent
-from memroos_kit import lock, log, outbound, server, tracing
+from memroos_kit import lock, log, outbound, server, service_key, tracing
 from memroos_kit.clock import Clock, SystemClock
 from memroos_kit.db import Database
 from memroos_kit.db.migrate import migrate
@@ -92,6 +92,7 @@ class Kernel:
         )
         self.keyset = KeySet.ensure(settings.data_dir, now=self.started_at)
         self.tails = broker.Tails()
+        self.memory_bell = memory.Bell()
         self.ledger = audit.Ledger(
             audit.ensure_signer(settings.data_dir), seal_every=settings.seal_every, witness=settings.witness_file
         )
@@ -108,6 +109,7 @@ class Kernel:
                 self.ledger,
                 self.tails,
                 self.keyring,
+                self.memory_bell,
                 events.Log(self.notifier),
             ],  # whoever is woken finds the rest
             failures=audit.FailureRecorder(),
@@ -116,6 +118,9 @@ class Kernel:
             batch_max=settings.batch_max,
             readers=settings.read_threads,
         )
+        self.memory_store = self._memory_store()
+        self.handover = memory.HandOver(self.db, self.memory_store, self.memory_bell) if self.memory_store else None
+        self.memory_service = memory.Service(self.db, self.memory_store, self.handover)
         self.remote_agents = registry.RemoteAgents(self.db, self.guard, self.sealer)
         self.tasks = broker.Tasks(self.db, self.tails)
         self.push_terms = push.Terms(self.guard, self.sealer)
@@ -156,6 +161,15 @@ class Kernel:
         if made:
             _log.info("operator key made", file=str(self.settings.operator_key_path))
         return secret
+
+    def _memory_store(self) -> memory.HttpMemoryStore | None:
+        """Return the way to the memory service, None where the operator wants none."""
+        settings = self.settings
+        if not settings.memory_url:
+            return None
+        given = settings.memory_key.reveal() if settings.memory_key is not None else None
+        key = service_key.ensure(settings.memory_key_path, given)
+        return memory.HttpMemoryStore(settings.memory_url, key, timeout_s=settings.memory_timeout_s)
 
     def _app(self) -> ServiceApp:
         settings = self.settings
@@ -220,6 +234,9 @@ class Kernel:
             "push_terms": self.push_terms,
             "remote_agents": self.remote_agents,
             "process": operations.Process(self.db, __version__, self.started_at),
+            "recalls": memory.Recalls(self.memory_service),
+            "memory_items": memory.Items(self.memory_service),
+            "memory_upkeep": memory.Upkeep(self.memory_service),
         }
         return {
             **{name: Provide(_constant(part), sync_to_thread=False) for name, part in parts.items()},
@@ -256,6 +273,8 @@ class Kernel:
             raise
         finally:
             self.stopping.set()  # a worker that died ends the process; whoever watches it starts it again
+            if self.memory_store is not None:
+                await self.memory_store.close()
             await asyncio.to_thread(self.close)
 
     def _workers(self) -> list[Coroutine[Any, Any, None]]:
@@ -297,6 +316,8 @@ class Kernel:
             self.remote_agents.run(stopping),
             bus.recover_forever(db, stopping),
             self._forget_idempotency(),
+            memory.tidy_up(db, self.memory_store, stopping, trace_days=self.settings.memory_trace_days),
+            *([self.handover.run(stopping)] if self.handover is not None else []),
         ]
 
     async def _end_grpc(self) -> None:

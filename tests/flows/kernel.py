@@ -173,6 +173,7 @@ class Kernel:
             "grpc_port": str(self.grpc_port),
             "operator_api_key": self.operator_key,
             "log_format": "json",
+            "memory_url": "",  # a test that wants the memory service says where it is
             **self.settings,
         }
         return {**inherited, **{f"MEMROOS_{name.upper()}": value for name, value in given.items()}}

@@ -10,7 +10,6 @@ from memroos.memory.bell import Bell
 from memroos.memory.client import HttpMemoryStore
 from memroos.memory.errors import MemoryOutcomeUnknown, NotYourStream
 from memroos.memory.queries import find
-from memroos.memory.queries.traces import list_traces
 from memroos.memory.router import Items, Recalls, Service, Upkeep
 from memroos.memory.service import (
     Event,
@@ -20,6 +19,7 @@ from memroos.memory.service import (
     list_events,
     list_own,
     read_event,
+    read_traces,
     recall,
     remember,
     remember_receipt,
@@ -28,7 +28,7 @@ from memroos.memory.service import (
     write_memory,
 )
 from memroos.memory.store import EpisodicStore, MemoryTwin
-from memroos.memory.worker import HandOver, HandOverStanding
+from memroos.memory.worker import HandOver, HandOverStanding, tidy_up
 
 __all__ = [
     "Bell",
@@ -50,12 +50,13 @@ __all__ = [
     "ingest",
     "list_events",
     "list_own",
-    "list_traces",
     "read_event",
+    "read_traces",
     "recall",
     "remember",
     "remember_receipt",
     "remove_event",
+    "tidy_up",
     "write_memories",
     "write_memory",
 ]

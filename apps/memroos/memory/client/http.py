@@ -75,12 +75,16 @@ class HttpMemoryStore(MemoryStore):
         url: where it is; the operator says so, no caller.
         key: what it knows us by.
         timeout_s: longest wait for an answer.
+        transport: another way there than the network; tests bring their own.
     """
 
-    def __init__(self, url: str, key: str, *, timeout_s: float) -> None:
+    def __init__(
+        self, url: str, key: str, *, timeout_s: float, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._url = url.rstrip("/")
         self._key = key
         self._timeout_s = timeout_s
+        self._transport = transport
         self._http: httpx.AsyncClient | None = None
 
     async def close(self) -> None:
@@ -259,6 +263,7 @@ class HttpMemoryStore(MemoryStore):
                 base_url=self._url,
                 headers={"authorization": f"Bearer {self._key}", "content-type": "application/json"},
                 limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+                transport=self._transport,
                 trust_env=False,
                 follow_redirects=False,
             )

@@ -47,8 +47,9 @@ class Service:
         return self._store
 
     async def caught_up(self, timeout_s: float) -> bool:
-        """Wait until the service has what is in the log now."""
-        return self.handover is not None and await self.handover.caught_up(timeout_s)
+        """Wait until the service has what is in the log now; not while it is known to be away."""
+        handover = self.handover
+        return handover is not None and handover.standing.since is None and await handover.caught_up(timeout_s)
 
     async def change(  # noqa: PLR0913 - what is asked, how, and what is kept of it
         self,

@@ -16,6 +16,7 @@ from memroos.memory.service.reading import (
     recall,
 )
 from memroos.memory.service.removing import remove_event
+from memroos.memory.service.traces import read_traces
 from memroos.memory.service.writing import (
     TEXT_BYTES_MAX,
     Event,
@@ -40,6 +41,7 @@ __all__ = [
     "list_events",
     "list_own",
     "read_event",
+    "read_traces",
     "recall",
     "remember",
     "remember_receipt",

@@ -8,14 +8,18 @@ from sqlalchemy import insert, text
 
 from memroos import audit
 from memroos.memory.models import MemoryTrace
+from memroos.memory.queries.traces import list_traces
 from memroos.memory.rules import readers
-from memroos_contracts.governance import Label
+from memroos.memory.service.writing import Event
+from memroos_contracts.governance import Asset, Label
 from memroos_contracts.memory import Arm
-from memroos_contracts.recollection import TraceHit
+from memroos_contracts.pages import Page
+from memroos_contracts.recollection import MemoryTraceView, TraceHit
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Tx
 
 FORGET_AT_ONCE = 500
+PAGE = 50
 
 _ADD = Hot(insert(MemoryTrace))
 _USED = Hot(text("UPDATE memory_trace SET hits = :hits WHERE id = :id"))
@@ -72,6 +76,22 @@ def keep_trace(tx: Tx, handout: Handout, label: Label) -> str:
         at=to_micros(tx.now),
     )
     return trace_id
+
+
+def read_traces(
+    tx: Tx, *, task_id: str | None = None, agent_id: str | None = None, limit: int = PAGE, cursor: str | None = None
+) -> Page[MemoryTraceView]:
+    """List what memory handed out to whom, the newest first, and record who read it: questions are content.
+
+    Raises:
+        Denied: policy does not let this actor see it.
+        InvalidCursor: the cursor is of another listing.
+    """
+    found = list_traces(tx, task_id=task_id, agent_id=agent_id, limit=limit, cursor=cursor)
+    if found.items:
+        traces = [trace.id for trace in found.items]
+        audit.record(tx, Event.TRACES_READ.value, Asset(kind="memory", id="traces"), traces=traces)
+    return found
 
 
 def mark_used(tx: Tx, trace_id: str, hits: Sequence[TraceHit]) -> None:

@@ -41,6 +41,7 @@ class Event(StrEnum):
     WRITTEN = "memory.written"
     READ = "memory.read"
     RECALLED = "memory.recalled"
+    TRACES_READ = "memory.traces_read"
     REMOVED = "memory.removed"
     RESTORED = "memory.restored"
     UPDATED = "memory.updated"

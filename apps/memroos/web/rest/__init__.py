@@ -11,11 +11,14 @@ from memroos.web.rest.events import EventController
 from memroos.web.rest.heartbeat import HeartbeatController
 from memroos.web.rest.keys import KeyController
 from memroos.web.rest.memory import AgentMemoryController, MemoryController, RecallController
+from memroos.web.rest.memory_items import MemoryItemController, MemoryScopeController
+from memroos.web.rest.memory_upkeep import MemoryInventoryController, MemoryUpkeepController
 from memroos.web.rest.openapi import OpenApiController
 from memroos.web.rest.operations import OperationsController
 from memroos.web.rest.policies import PolicyController
 from memroos.web.rest.problems import ProblemController
 from memroos.web.rest.push_notifications import PushNotificationController
+from memroos.web.rest.recollection import MemoryTraceController
 from memroos.web.rest.remote_agents import RemoteAgentController
 from memroos.web.rest.tasks import TaskController, WorkController
 from memroos.web.rest.workspaces import WorkspaceController
@@ -45,6 +48,11 @@ CONTROLLERS = (
     AgentMemoryController,
     MemoryController,
     RecallController,
+    MemoryItemController,
+    MemoryScopeController,
+    MemoryUpkeepController,
+    MemoryInventoryController,
+    MemoryTraceController,
 )
 """Everything that is served, one controller per resource."""
 

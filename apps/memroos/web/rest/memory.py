@@ -1,22 +1,33 @@
-"""Memory over REST: write, recall, read."""
+"""Memory over REST: write, recall, read, delete."""
 
 from typing import Annotated
 
-from litestar import Controller, get, post
+from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from memroos import memory
 from memroos_contracts.identity import Actor
-from memroos_contracts.memory import MemoryEventView, NewMemory, RecallRequest, RecallResult
+from memroos_contracts.memory import (
+    ContextRequest,
+    ContextResult,
+    KeptMemories,
+    MemoryEventView,
+    NewMemories,
+    NewMemory,
+    RecallRequest,
+    RecallResult,
+)
 from memroos_contracts.pages import Page
 from memroos_kit.db import Database
 from memroos_kit.db.once import Idempotency, once
 
 Db = NamedDependency[Database]
 Caller = NamedDependency[Actor]
+Once = NamedDependency[Idempotency | None]
 Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 Cursor = FromQuery[str | None]
+Reason = Annotated[str, QueryParameter(max_length=200)]
 
 
 class AgentMemoryController(Controller):
@@ -27,10 +38,17 @@ class AgentMemoryController(Controller):
 
     @post("/", operation_id="writeAgentMemory")
     async def write_memory(
-        self, data: JSONBody[NewMemory], db: Db, actor: Caller, idempotency: NamedDependency[Idempotency | None]
+        self, data: JSONBody[NewMemory], db: Db, actor: Caller, idempotency: Once
     ) -> MemoryEventView:
         """Keep a memory, or a receipt of what you did; it can be recalled at once."""
         return await db.write(actor, once, idempotency, MemoryEventView, memory.write_memory, data)
+
+    @post("/batch", operation_id="writeAgentMemories")
+    async def write_memories(
+        self, data: JSONBody[NewMemories], db: Db, actor: Caller, idempotency: Once
+    ) -> KeptMemories:
+        """Keep several memories in this order, all of them or none."""
+        return await db.write(actor, once, idempotency, KeptMemories, memory.write_memories, data)
 
     @get("/", operation_id="listAgentMemory")
     async def list_own(self, db: Db, actor: Caller, limit: Limit = 50, cursor: Cursor = None) -> Page[MemoryEventView]:
@@ -45,10 +63,18 @@ class RecallController(Controller):
     tags = ("memory",)
 
     @post("/", operation_id="recallMemory", status_code=200)
-    async def recall(self, data: JSONBody[RecallRequest], db: Db, actor: Caller) -> RecallResult:
+    async def recall(
+        self, data: JSONBody[RecallRequest], actor: Caller, recalls: NamedDependency[memory.Recalls]
+    ) -> RecallResult:
         """Find what answers a question among what you may see, best first; the ledger keeps what was given out."""
-        found = await db.read(actor, memory.find, data)
-        return await db.write(actor, memory.disclose, data, found)
+        return await recalls.recall(actor, data)
+
+    @post("/context", operation_id="recallContext", status_code=200)
+    async def context(
+        self, data: JSONBody[ContextRequest], actor: Caller, recalls: NamedDependency[memory.Recalls]
+    ) -> ContextResult:
+        """Get what answers a question as a text that fits a budget of tokens; the ledger keeps what was given out."""
+        return await recalls.context(actor, data)
 
 
 class MemoryController(Controller):
@@ -68,3 +94,14 @@ class MemoryController(Controller):
     async def read_event(self, memory_id: FromPath[str], db: Db, actor: Caller) -> MemoryEventView:
         """Return one event; the ledger keeps who read it."""
         return await db.write(actor, memory.read_event, memory_id)
+
+    @delete("/{memory_id:str}", operation_id="deleteMemory")
+    async def delete_memory(
+        self,
+        memory_id: FromPath[str],
+        actor: Caller,
+        memory_items: NamedDependency[memory.Items],
+        reason: Reason = "",
+    ) -> None:
+        """Take an event or an item out of every read path, at once, with what was learned from it alone."""
+        await memory_items.delete(actor, memory_id, reason)

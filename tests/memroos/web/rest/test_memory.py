@@ -7,6 +7,7 @@ import pytest
 from tests.actors import AGENT, OPERATOR, OTHER_AGENT, STRANGER, VIEWER
 from tests.memroos.web.rest.serving import Client, calling, serving
 
+from memroos import memory
 from memroos.web.rest.memory import AgentMemoryController, MemoryController, RecallController
 from memroos_contracts.identity import Actor
 from memroos_kit.db import Database
@@ -14,7 +15,9 @@ from memroos_kit.db import Database
 
 @pytest.fixture
 def client(db: Database) -> Iterator[Client]:
-    with serving(db, AgentMemoryController, MemoryController, RecallController) as client:
+    alone = memory.Service(db, None, None)
+    parts = {"recalls": memory.Recalls(alone), "memory_items": memory.Items(alone)}
+    with serving(db, AgentMemoryController, MemoryController, RecallController, **parts) as client:
         yield client
 
 
@@ -105,3 +108,88 @@ def test_a_foreign_cursor_is_refused(client: Client) -> None:
 
 def test_viewers_do_not_come_in(client: Client) -> None:
     assert client.post("/api/recall", json={"query": "q"}, headers=calling(VIEWER)).status_code == 403
+
+
+# -- several at once ---------------------------------------------------------------------------------------------------
+
+
+def test_several_memories_are_kept_in_their_order(client: Client) -> None:
+    body = {"memories": [{"text": f"number {n}", "speaker": "Ann"} for n in range(3)]}
+    answer = client.post("/api/agent-memory/batch", json=body, headers=calling(AGENT))
+    assert answer.status_code == 201
+    assert [event["stream_seq"] for event in answer.json()["items"]] == [1, 2, 3]
+    assert {event["speaker"] for event in answer.json()["items"]} == {"Ann"}
+
+
+def test_one_bad_memory_keeps_all_of_a_batch_out_and_says_which(client: Client) -> None:
+    body = {"memories": [{"text": "crane one"}, {"text": "crane two", "kind": "receipt"}]}
+    answer = client.post("/api/agent-memory/batch", json=body, headers=calling(AGENT))
+    assert answer.status_code == 422
+    assert answer.json()["memory"] == 1
+    assert recall(client)["items"] == []
+
+
+def test_a_batch_that_is_sent_twice_is_kept_once(client: Client) -> None:
+    body = {"memories": [{"text": "crane one"}, {"text": "crane two"}]}
+    headers = calling(AGENT, idempotency_key="b-1")
+    first, second = (client.post("/api/agent-memory/batch", json=body, headers=headers) for _ in range(2))
+    assert first.json() == second.json()
+    assert len(recall(client)["items"]) == 2
+
+
+@pytest.mark.parametrize("memories", [[], [{"text": "t"}] * 101, [{"text": ""}]])
+def test_bad_batches_are_refused(client: Client, memories: list[Any]) -> None:
+    answer = client.post("/api/agent-memory/batch", json={"memories": memories}, headers=calling(AGENT))
+    assert answer.status_code == 422
+
+
+# -- without a memory service ------------------------------------------------------------------------------------------
+
+
+def test_recall_says_that_it_searched_by_words_only_and_why(client: Client) -> None:
+    write(client)
+    found = recall(client)
+    assert "MEMROOS_MEMORY_URL" in found["detail"]
+    assert {"vector", "graph"} <= set(found["missing"])
+
+
+def test_a_context_is_written_from_the_kernels_own_events_within_its_budget(client: Client) -> None:
+    for n in range(5):
+        write(client, text=f"The crane number {n} stands in the harbour.", speaker="Ann")
+    body = {"recall": {"query": "crane"}, "token_budget": 40, "format": "xml"}
+    found = client.post("/api/recall/context", json=body, headers=calling(AGENT)).json()
+    assert 0 < found["tokens"] <= 40
+    assert found["left_out"] == 5 - len(found["items"])
+    assert found["text"].startswith("<memories>")
+    assert 'by="Ann"' in found["text"]
+
+
+def test_a_question_that_words_cannot_answer_waits_for_the_service(client: Client) -> None:
+    for part in ({"filter": {"op": "eq", "field": "kind", "value": "event"}}, {"as_of": "2026-01-01T00:00:00Z"}):
+        answer = client.post("/api/recall", json={"query": "crane"} | part, headers=calling(AGENT))
+        assert answer.status_code == 503
+        assert answer.json()["type"] == "/problems/memory-service-unavailable"
+
+
+def test_an_event_is_deleted_on_every_read_path(client: Client) -> None:
+    event = write(client)
+    other = write(client, text="another crane")
+    answer = client.delete(f"/api/memory/{event['id']}?reason=wrong", headers=calling(AGENT))
+    assert answer.status_code == 204
+
+    assert client.get(f"/api/memory/{event['id']}", headers=calling(AGENT)).status_code == 404
+    listed = client.get(f"/api/memory?stream={AGENT.principal}", headers=calling(AGENT)).json()["items"]
+    own = client.get("/api/agent-memory", headers=calling(AGENT)).json()["items"]
+    found = recall(client)
+    hits = [item["item"] for item in found["items"]]
+    assert [one["id"] for one in listed] == [one["id"] for one in own] == [one["id"] for one in hits] == [other["id"]]
+    assert found["documents"] == 1
+    assert client.delete(f"/api/memory/{event['id']}", headers=calling(AGENT)).status_code == 404
+
+
+def test_a_foreign_event_cannot_be_deleted(client: Client) -> None:
+    event = write(client)
+    for other in (OTHER_AGENT, STRANGER):
+        assert client.delete(f"/api/memory/{event['id']}", headers=calling(other)).status_code == 404
+    assert client.delete("/api/memory/itm_nothing", headers=calling(AGENT)).status_code == 404
+    assert len(recall(client)["items"]) == 1
