@@ -7,7 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import report
-from tests.bench.benches import broker, governed_action, inbox, list_tasks, send_message, shares, streams, subscriptions
+from tests.bench.benches import (
+    broker,
+    governed_action,
+    inbox,
+    list_tasks,
+    recall,
+    send_message,
+    shares,
+    streams,
+    subscriptions,
+)
 from tests.bench.benches.plan import Plan
 from tests.bench.load import ROOT
 
@@ -20,6 +30,7 @@ BENCHES: dict[str, Callable[[Plan], report.Result]] = {
     "streams": streams.bench,
     "broker": broker.bench,
     "subscriptions": subscriptions.bench,
+    "recall": recall.bench,
 }
 
 
