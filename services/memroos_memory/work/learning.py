@@ -15,7 +15,7 @@ from memroos_contracts.identity import service_actor
 from memroos_contracts.memory_items import ItemView
 from memroos_kit.db import Database, Read, Tx
 from memroos_memory import derive, items, jobs
-from memroos_memory.derive import Extractor, Turn
+from memroos_memory.derive import Turn
 from memroos_memory.items import Learned
 from memroos_memory.jobs import Taken
 from memroos_memory.work.following import carry_out
@@ -41,6 +41,14 @@ class Learn(Protocol):
         ...
 
 
+class Asked(Protocol):
+    """What turns teach, by a model."""
+
+    async def extract(self, turns: Sequence[Turn], *, existing: Sequence[str] = ()) -> list[Learned]:
+        """Return it, each with the turns it comes from; raise `ModelFailed` where there is no usable answer."""
+        ...
+
+
 def deriving(db: Database, learn: Learn = derive.learn) -> Handle:
     """Return what learns by rules from the events of a job."""
 
@@ -54,7 +62,7 @@ def deriving(db: Database, learn: Learn = derive.learn) -> Handle:
     return derive_facts
 
 
-def extracting(db: Database, extractor: Extractor) -> Handle:
+def extracting(db: Database, extractor: Asked) -> Handle:
     """Return what learns by a model from the events of a job; it raises where the model gives no usable answer."""
 
     async def extract_facts(job: Taken) -> None:
@@ -93,9 +101,7 @@ def _learned_from(learn: Learn, event: ItemView) -> list[Learned]:
     return [msgspec.structs.replace(one, sources=(event.id,)) for one in said]
 
 
-async def _by_model(
-    extractor: Extractor, events: Sequence[tuple[int, ItemView]], existing: Sequence[str]
-) -> list[Lesson]:
+async def _by_model(extractor: Asked, events: Sequence[tuple[int, ItemView]], existing: Sequence[str]) -> list[Lesson]:
     turns = [
         Turn(
             id=event.id,
