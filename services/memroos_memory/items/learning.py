@@ -93,9 +93,21 @@ def add_learned(tx: Tx, scope_seq: int, learned: Learned, *, from_seq: int, acto
 
 
 def _evidence(tx: Read, scope: int, origin: Row, learned: Learned) -> list[Row]:
-    """Return the events it rests on, without those that were deleted or are not of this scope."""
-    found = (find_in_scope(tx, scope, source) for source in learned.sources if source != origin.id)
-    return [row for row in (origin, *found) if row is not None and row.scope_seq == scope and not row.is_deleted]
+    """Return the events it rests on, without those that were deleted or are not of this scope.
+
+    What was derived stands for the events that it rests on itself.
+    """
+    found: dict[int, Row] = {}
+    line = [origin.id, *learned.sources]
+    for id_ in line:
+        row = find_in_scope(tx, scope, id_)
+        if row is None or row.is_deleted:
+            continue
+        if row.is_event:
+            found[row.seq] = row
+        else:
+            line.extend(names(row.sources))  # they are events, so this comes to an end
+    return list(found.values())
 
 
 def _about(tx: Read, scope: int, learned: Learned) -> list[Row]:

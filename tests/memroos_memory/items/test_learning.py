@@ -58,6 +58,16 @@ def test_sources_that_are_not_there_or_of_others_are_left_out(memory: Memory) ->
     assert fact.sources == ("mem_1",)
 
 
+def test_what_follows_from_what_was_derived_rests_on_the_same_events(memory: Memory) -> None:
+    memory.say("1")
+    memory.say("2")
+    fact = memory.learn("mem_1", "a fact", sources=("mem_2",))
+
+    summary = memory.learn(fact.id, "a summary", kind=ItemKind.SUMMARY)
+
+    assert summary.sources == ("mem_1", "mem_2")
+
+
 # -- said again --------------------------------------------------------------------------------------------------------
 
 
