@@ -21,7 +21,7 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def kernel_settings(data_dir: Path | None = None) -> Settings:
-    """Return the kernel's settings.
+    """Return the kernel's settings; where they do not say where the memory service is, its own do.
 
     Args:
         data_dir: another data directory than the settings name.
@@ -33,7 +33,16 @@ def kernel_settings(data_dir: Path | None = None) -> Settings:
         settings = load(Settings, others=(ClientSettings, MemorySettings))
     except SettingsError as error:
         raise _failure(error) from error
+    if settings.memory_url == Settings.__struct_defaults__[Settings.__struct_fields__.index("memory_url")]:
+        settings = msgspec.structs.replace(settings, memory_url=_memory_url() or settings.memory_url)
     return settings if data_dir is None else msgspec.structs.replace(settings, data_dir=data_dir)
+
+
+def _memory_url() -> str:
+    """Return where the memory service listens by its settings; empty where any port will do."""
+    memory = memory_settings()
+    host = f"[{memory.memory_host}]" if ":" in memory.memory_host else memory.memory_host
+    return f"http://{host}:{memory.memory_port}" if memory.memory_port else ""
 
 
 def memory_settings(data_dir: Path | None = None) -> MemorySettings:
