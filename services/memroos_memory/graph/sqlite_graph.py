@@ -25,7 +25,7 @@ from memroos_memory.graph.port import HOPS_MAX, HUB, ROWS_MAX, GraphCount, Graph
 from memroos_memory.graph.ranking import Reached, Said, choose, micros_or_none, names_of, rank, said
 
 CHUNK = 500
-"""Items per transaction: one waits some 20 ms at most for the file."""
+"""Items per transaction; it takes some 50 ms."""
 
 _BROKEN = frozenset({11, 26})  # corrupt, not a database: https://sqlite.org/rescode.html
 _BESIDE = ("", "-wal", "-shm")
