@@ -30,12 +30,9 @@ _STATE = Hot(
     update(Item).where(Item.seq == bindparam("item")).values({name: bindparam(f"new_{name}") for name in _CHANGING})
 )
 _SOURCE = Hot(text("INSERT OR IGNORE INTO item_source (event_seq, item_seq) VALUES (:event, :item)"))
-_DONE = Hot(
+_DONE = Hot(  # by way of the item, of which there are few versions
     select(ItemVersion.log_seq).where(
-        ItemVersion.scope_seq == bindparam("scope"),
-        ItemVersion.operation == bindparam("operation"),
-        ItemVersion.operation != text("''"),  # so that the index over operations serves
-        ItemVersion.item_seq == bindparam("item"),
+        ItemVersion.item_seq == bindparam("item"), ItemVersion.operation == bindparam("operation")
     )
 )
 
@@ -67,7 +64,7 @@ def is_done(tx: Tx, row: Row, operation: str) -> bool:
     """Whether an operation has changed this item already."""
     if not operation:
         return False
-    return tx.execute(_DONE, scope=row.scope_seq, operation=operation, item=row.seq).fetchone() is not None
+    return tx.execute(_DONE, item=row.seq, operation=operation).fetchone() is not None
 
 
 def add(tx: Tx, fixed: dict[str, Any], state: State, who: By) -> int:
