@@ -26,6 +26,9 @@ from memroos_memory.models import Item, ItemVector
 from memroos_memory.vectors import VectorIndex, stored
 from memroos_memory.web.intake import SERVICE
 
+_BLOCK = 512
+"""Bytes of a block as the file system counts them; a file may have holes."""
+
 _ALWAYS = (Arm.LEXICAL, Arm.TEMPORAL, Arm.RECENCY)
 _ARMS = {Index.VECTOR: Arm.VECTOR, Index.GRAPH: Arm.GRAPH}
 
@@ -103,7 +106,7 @@ class Standing:
     def _sizes(self) -> tuple[int, int]:
         """Return the bytes of the database, and of everything else in the folder."""
         files = [path for path in self._folder.rglob("*") if path.is_file()]
-        sizes = {path: path.stat().st_size for path in files if path.exists()}
+        sizes = {path: path.stat().st_blocks * _BLOCK for path in files if path.exists()}
         database = sum(size for path, size in sizes.items() if path.parent == self._folder)
         return database, sum(sizes.values()) - database
 
