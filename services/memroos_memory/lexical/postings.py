@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from memroos_kit.clock import from_micros
 from memroos_kit.db import Hot, Read
@@ -24,11 +24,12 @@ LIMIT_BYTES = 256 * 2**20
 
 _COLUMNS = (
     Item.seq, Item.kind, Item.status, (Item.stream + "\n" + Item.context_id).label("stream"), Item.stream_seq,
-    Item.occurred_at, Item.digest, Item.words, Item.meta_words,
+    Item.occurred_at, Item.digest, Item.words, Item.meta_words, Item.speaker,
+    (func.instr(Item.text, "?") > 0).label("asks"),
 )  # fmt: skip
 _ALL = Hot(select(*_COLUMNS).where(Item.scope_seq == bindparam("scope_seq")).order_by(Item.seq))
 _CHANGED = Hot(
-    select(*_COLUMNS, Item.text, Item.speaker, Item.occurred_at.label("day"))
+    select(*_COLUMNS, Item.text, Item.speaker.label("who"), Item.occurred_at.label("day"))
     .where(
         Item.seq.in_(
             select(ItemVersion.item_seq).where(

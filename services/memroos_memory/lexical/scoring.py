@@ -1,7 +1,8 @@
 """How well the items of some scopes answer a question by their words: BM25 over what its asker may see.
 
 A turn of a conversation counts the words of its neighbours, too: "yes, last Friday" answers the question before it. The
-neighbours are looked up when a question comes and are not stored, so an index entry stays true whatever comes after it.
+turn after a question counts the question's words like its own, because they say what it is about. The neighbours are
+looked up when a question comes and are not stored, so an index entry stays true whatever comes after it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,9 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memroos_kit.text.bm25 import K1, B, idf
+from memroos_kit.text.bm25 import idf
 from memroos_memory.lexical.postings import Places
 from memroos_memory.lexical.table import SPAN, TEXT_WEIGHT, Bools, Floats, Longs, Rows, Table
+
+K1 = 2.0
+"""Counts are those of a text that stands there three times with its neighbours, so they tell for longer than once."""
+
+B = 0.5
+"""Who says much in one turn of a conversation mostly says more, rather than the same in more words."""
 
 _DENSE = 4_096  # from so many places on counting over all rows is cheaper than sorting them
 
@@ -86,10 +93,11 @@ def around(table: Table, places: Places) -> tuple[Rows, Floats]:
     near, near_text = rows[turns], text[turns]
     every, counts = [rows], [TEXT_WEIGHT * text + meta]
     before, after = near, near
-    for _ in range(SPAN):
+    asks = table.asks[near]
+    for distance in range(SPAN):
         before, after = table.before[before], table.after[after]
         every += [before, after]
-        counts += [near_text, near_text]
+        counts += [near_text, near_text if distance else np.where(asks, TEXT_WEIGHT * near_text, near_text)]
     return _summed(np.concatenate(every), np.concatenate(counts), len(table))
 
 

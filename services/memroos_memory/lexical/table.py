@@ -22,7 +22,7 @@ SPAN = 2
 """How many turns before and after a turn belong to what it is about."""
 
 TEXT_WEIGHT = 3
-"""How often a turn's own words count; a neighbour's count once."""
+"""How often a turn's own words count, and those of the question that it answers; a neighbour's count once."""
 
 CONVERSATION_GAP_US = 3_600_000_000
 """An hour without a word: the next turn of a stream belongs to another conversation."""
@@ -40,6 +40,8 @@ class ItemRow(NamedTuple):
     digest: str
     words: int
     meta_words: int
+    speaker: str
+    asks: int
 
 
 class Table:
@@ -50,11 +52,21 @@ class Table:
         epoch: grows when rows change in a way that what was read from the index for them holds no more.
         turn: whether it is an event, and there.
         live: whether it is there.
+        asks: whether it is a question, to which the next turn may be the answer.
+        speaker: the number of who said it, in `speakers`.
+        conversation: a number that the turns of one conversation share.
         before, after: the row of the turn before and after it in its conversation, -1 where there is none. They have
             one element more, so that the neighbour of nobody is nobody.
     """
 
-    def __init__(self, columns: dict[str, NDArray[Any]], streams: dict[str, int], log_seq: int, epoch: int) -> None:
+    def __init__(
+        self,
+        columns: dict[str, NDArray[Any]],
+        streams: dict[str, int],
+        speakers: dict[str, int],
+        log_seq: int,
+        epoch: int,
+    ) -> None:
         self.log_seq = log_seq
         self.epoch = epoch
         self.seq: Longs = columns["seq"]
@@ -65,17 +77,21 @@ class Table:
         self.mark: Longs = columns["mark"]
         self.words: Rows = columns["words"]
         self.meta_words: Rows = columns["meta_words"]
+        self.asks: Bools = columns["asks"]
+        self.speaker: Rows = columns["speaker"]
+        self.speakers = speakers
         self.turn: Bools = (self.kind == 0) & self.live
         self._columns = columns
         self._streams = streams
-        self.before, self.after = self._link()
+        self.before, self.after, self.conversation = self._link()
         self.length: Floats = self._length()
 
     @classmethod
     def of(cls, rows: Sequence[ItemRow], log_seq: int, epoch: int = 0) -> Self:
         """Make a table of a scope's rows, ordered by `seq`."""
         streams: dict[str, int] = {}
-        return cls(_columns(rows, streams), streams, log_seq, epoch)
+        speakers: dict[str, int] = {}
+        return cls(_columns(rows, streams, speakers), streams, speakers, log_seq, epoch)
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -104,18 +120,20 @@ class Table:
         epoch = self.epoch
         if known.any():
             old = rows[known]
-            now = _columns([row for row, there in zip(changed, known, strict=True) if there], self._streams)
+            now = _columns(
+                [row for row, there in zip(changed, known, strict=True) if there], self._streams, self.speakers
+            )
             said_otherwise = (columns["mark"][old] != now["mark"]) | (columns["live"][old] != now["live"])
             epoch += int(said_otherwise.any())
             for name, column in columns.items():
                 column[old] = now[name]
-        added = _columns(new, self._streams)
+        added = _columns(new, self._streams, self.speakers)
         columns = {name: np.concatenate([column, added[name]]) for name, column in columns.items()}
-        table = type(self)(columns, self._streams, log_seq, epoch)
+        table = type(self)(columns, self._streams, self.speakers, log_seq, epoch)
         return table, list(range(len(self), len(table)))
 
-    def _link(self) -> tuple[Rows, Rows]:
-        """Return each turn's neighbours in its conversation."""
+    def _link(self) -> tuple[Rows, Rows, Rows]:
+        """Return each turn's neighbours in its conversation, and the number of that."""
         before = np.full(len(self) + 1, -1, np.int32)
         after = before.copy()
         turns = np.flatnonzero(self.turn).astype(np.int32)
@@ -125,7 +143,11 @@ class Table:
         near = (stream[first] == stream[second]) & (np.abs(at[second] - at[first]) <= CONVERSATION_GAP_US)
         after[first[near]] = second[near]
         before[second[near]] = first[near]
-        return before, after
+        conversation = np.arange(len(self), dtype=np.int32)  # whoever speaks to nobody is one alone
+        if len(order):
+            starts = np.flatnonzero(np.append(True, ~near))
+            conversation[order] = np.repeat(order[starts], np.diff(np.append(starts, len(order))))
+        return before, after, conversation
 
     def _length(self) -> Floats:
         """Return how long each document is: its own words, its speaker and day, and the words around it."""
@@ -143,7 +165,7 @@ def mark_of(digest: str) -> int:
     return int(digest[-15:] or "0", 16)
 
 
-def _columns(rows: Sequence[ItemRow], streams: dict[str, int]) -> dict[str, NDArray[Any]]:
+def _columns(rows: Sequence[ItemRow], streams: dict[str, int], speakers: dict[str, int]) -> dict[str, NDArray[Any]]:
     kinds = {kind.value: number for number, kind in enumerate(KINDS)}
     deleted, superseded = ItemStatus.DELETED.value, ItemStatus.SUPERSEDED.value
     return {
@@ -157,4 +179,6 @@ def _columns(rows: Sequence[ItemRow], streams: dict[str, int]) -> dict[str, NDAr
         "mark": np.array([mark_of(row.digest) for row in rows], np.int64),
         "words": np.array([row.words for row in rows], np.int32),
         "meta_words": np.array([row.meta_words for row in rows], np.int32),
+        "speaker": np.array([speakers.setdefault(row.speaker, len(speakers)) for row in rows], np.int32),
+        "asks": np.array([bool(row.asks) for row in rows], np.bool_),
     }

@@ -12,8 +12,16 @@ from memroos_contracts.memory import Arm
 from memroos_memory.recall.ground import Floats, Rows
 
 LEXICAL_WEIGHT = 1.0
-OWN_WEIGHT = 1.0
-WINDOW_WEIGHT = 1.0
+OWN_WEIGHT = 0.7
+WINDOW_WEIGHT = 0.7
+"""Both together somewhat more than the words: they see the same text, so what they say is partly said twice."""
+
+SPEAKER_WEIGHT = 0.5
+"""Where the question names one speaker, for what that one said: half a standard deviation."""
+
+CONVERSATION_WEIGHT = 0.2
+"""How much of its conversation's best turn counts for each turn: where one turn is about something, others are, too."""
+
 GRAPH_WEIGHT = 0.5
 TEMPORAL_WEIGHT = 0.5
 RECENCY_WEIGHT = 1.0
@@ -52,6 +60,24 @@ def ranks(scores: Floats, every: Floats) -> Rows:
     ordered = np.sort(every[~np.isnan(every)])
     places = len(ordered) - np.searchsorted(ordered, scores, side="right") + 1
     return np.where(np.isnan(scores) | (scores == 0), 0, places).astype(np.int32)
+
+
+def shared(parts: dict[Arm, Part], conversations: Rows) -> dict[Arm, Part]:
+    """Let each candidate share in the best one of its conversation, arm by arm.
+
+    Args:
+        parts: what the arms say.
+        conversations: to which conversation each candidate belongs.
+    """
+    scores = total(parts, len(conversations))
+    order = np.lexsort((np.arange(len(scores)), -scores, conversations))
+    first = np.flatnonzero(np.append(True, np.diff(conversations[order]) != 0)[: len(order)])
+    best = np.empty(len(scores), np.int64)
+    best[order] = np.repeat(order[first], np.diff(np.append(first, len(order))))
+    return {
+        arm: part._replace(parts=part.parts + np.float32(CONVERSATION_WEIGHT) * part.parts[best])
+        for arm, part in parts.items()
+    }
 
 
 def total(parts: dict[Arm, Part], candidates: int) -> Floats:

@@ -1,6 +1,7 @@
 """What is searched for one question: the items of all scopes the asker may see, as one table."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from memroos_contracts.memory_items import ItemKind
 from memroos_kit.db import Read
+from memroos_kit.text.words import words_of
 from memroos_memory import lexical
 from memroos_memory.lexical import Postings, Table, Weighed
 
@@ -23,6 +25,7 @@ class Ground:
     Attributes:
         among: which rows are searched: events that are there, or the kinds that were asked for. Statistics are theirs.
         before, after: the row of each turn's neighbours, -1 where there is none.
+        conversation: a number that the turns of one conversation share.
     """
 
     def __init__(self, tables: Sequence[Table], kinds: Sequence[ItemKind], weighed_words: Sequence[str]) -> None:
@@ -39,6 +42,9 @@ class Ground:
         self.after: Rows = _joined(
             [_moved(table.after[:-1], start) for table, start in zip(tables, starts, strict=False)], np.int32
         )
+        self.conversation: Rows = _joined(
+            [table.conversation + np.int32(start) for table, start in zip(tables, starts, strict=False)], np.int32
+        )
         self.among = self._among(kinds)
         self.rows: Rows = np.flatnonzero(self.among).astype(np.int32)
         self.version = tuple(table.log_seq for table in tables)
@@ -52,6 +58,16 @@ class Ground:
         rows = lexical.rows_in(self.tables, np.asarray(seqs, np.int64))
         rows = rows[rows >= 0]
         return rows[self.among[rows]]
+
+    def spoken_by(self, words: Sequence[str]) -> Bools | None:
+        """Return which rows were said by the one speaker whom words name, None where they name nobody or several."""
+        wanted = frozenset(words)
+        names = {name for table in self.tables for name in table.speakers if not wanted.isdisjoint(_words(name))}
+        if len(names) != 1:
+            return None
+        (name,) = names
+        said: Bools = _joined([table.speaker == table.speakers.get(name, -1) for table in self.tables], np.bool_)
+        return said
 
     def around(self, row: int, turns: int) -> list[int]:
         """Return the rows of a turn's neighbours, those before it first."""
@@ -83,6 +99,11 @@ def survey(
     tables = [table for table, _ in found]
     ground = Ground(tables, kinds, words)
     return ground, lexical.score(tables, [places for _, places in found], ground.among, words)
+
+
+@lru_cache(maxsize=4_096)
+def _words(name: str) -> frozenset[str]:
+    return frozenset(words_of(name))
 
 
 def _joined(parts: Sequence[NDArray[Any]], kind: type[np.generic]) -> Any:

@@ -79,7 +79,7 @@ def rank(tx: Read, search: Search, samples: dense.Samples) -> Ranking:
     """Rank what is allowed by what all arms say."""
     ground, evidence = search.ground, search.evidence
     rows = candidates(search)
-    parts = {Arm.LEXICAL: _lexical(ground, search.weighed, rows)}
+    parts = {Arm.LEXICAL: _lexical(search, rows)}
     matrix: dense.Matrix | None = None
     cosines = np.zeros(len(rows), np.float32)
     if evidence.vector is not None and search.embedder_seq is not None and len(rows):
@@ -93,6 +93,7 @@ def rank(tx: Read, search: Search, samples: dense.Samples) -> Ranking:
         Arm.RECENCY: _recency(search.question, ground, rows),
     }
     parts |= {arm: part for arm, part in others.items() if part is not None}
+    parts = fusing.shared(parts, ground.conversation[rows])
     scores = fusing.total(parts, len(rows))
     order = np.lexsort((ground.seq[rows], -scores))
     best = order[: floor.LOOKED_AT]
@@ -130,12 +131,14 @@ def in_spans(question: Question, ground: Ground, rows: Rows) -> Bools:
     return inside
 
 
-def _lexical(ground: Ground, weighed: Weighed, rows: Rows) -> Part:
-    usual = weighed.scores[ground.rows]
-    scores = weighed.scores[rows]
+def _lexical(search: Search, rows: Rows) -> Part:
+    """What the words say: of the text, of the turns around it, of the day, and of who said it."""
+    ground, weighed = search.ground, search.weighed
+    usual, scores = weighed.scores[ground.rows], weighed.scores[rows]
     parts = fusing.LEXICAL_WEIGHT * fusing.standardise(scores, usual)
-    if not weighed.words:
-        parts = np.zeros(len(rows), np.float32)
+    speaker = ground.spoken_by(search.question.words)
+    if speaker is not None:
+        parts = parts + fusing.SPEAKER_WEIGHT * speaker[rows].astype(np.float32)
     return Part(scores, parts, fusing.ranks(scores, usual))
 
 

@@ -89,15 +89,16 @@ def scores(tx: Read, postings: lexical.Postings, scope_seq: int, words: list[str
 def plain_scores(turns: dict[int, Turn], words: list[str]) -> dict[int, float]:
     """Return what a reader of the definition would compute, turn by turn."""
     documents = {seq: _document(turns, seq) for seq in turns}
-    average = sum(bag.total() for bag in documents.values()) / max(len(documents), 1)
+    lengths = {seq: bag.total() - 2 * len(_asked(turns, seq)) for seq, bag in documents.items()}
+    average = sum(lengths.values()) / max(len(documents), 1)
     result: dict[int, float] = {}
     for word in words:
         having = sum(1 for bag in documents.values() if word in bag)
         idf = math.log(1 + (len(documents) - having + 0.5) / (having + 0.5))
         for seq, bag in documents.items():
             if count := bag[word]:
-                norm = 1.2 * (0.25 + 0.75 * bag.total() / average)
-                result[seq] = result.get(seq, 0.0) + idf * count * 2.2 / (count + norm)
+                norm = 2.0 * (0.5 + 0.5 * lengths[seq] / average)
+                result[seq] = result.get(seq, 0.0) + idf * count * 3.0 / (count + norm)
     return {seq: round(score, 3) for seq, score in result.items()}
 
 
@@ -113,4 +114,16 @@ def _document(turns: dict[int, Turn], seq: int) -> Counter[str]:
                 break
             bag.update(words_of(there.text))
             here = there
+    bag.update(2 * _asked(turns, seq))
     return bag
+
+
+def _asked(turns: dict[int, Turn], seq: int) -> list[str]:
+    """Return the words of the question that a turn follows."""
+    turn = turns[seq]
+    earlier = [other for other in turns if other < seq and turns[other].stream == turn.stream]
+    if not earlier:
+        return []
+    before = turns[max(earlier)]
+    asked = "?" in before.text and abs(before.at - turn.at) <= timedelta(hours=1)
+    return words_of(before.text) if asked else []

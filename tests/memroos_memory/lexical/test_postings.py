@@ -34,6 +34,16 @@ def test_a_word_is_found_in_the_turn_that_says_it_and_less_in_those_around_it(
     assert max(found, key=lambda seq: found[seq]) == 2
 
 
+def test_the_turn_after_a_question_counts_its_words_like_its_own(db: Database, postings: lexical.Postings) -> None:
+    db.write_now(ACTOR, corpus.open_scope, 1)
+    for seq, text in enumerate(["What do you drink, tea?", "always", "Tea is good.", "always"], 1):
+        db.write_now(ACTOR, corpus.say, 1, seq, Turn("Ann", text, stream=f"s{seq // 3}"))
+
+    found = _ask(db, postings, words=["tea"])
+
+    assert found[2] > found[4]
+
+
 def test_a_turn_an_hour_later_or_in_another_stream_is_no_neighbour(db: Database, postings: lexical.Postings) -> None:
     db.write_now(ACTOR, corpus.open_scope, 1)
     db.write_now(ACTOR, corpus.say, 1, 1, Turn("Ann", "a dog"))
@@ -103,7 +113,7 @@ def test_scopes_that_were_not_asked_for_long_make_room(db: Database) -> None:
     assert _ask(db, postings) == first
 
 
-TEXTS = ["a dog", "the dog barked", "tea", "Ann and Bob", "dogs bark at dogs and tea is cold", "8 May"]
+TEXTS = ["a dog", "the dog barked", "tea?", "Ann and Bob", "dogs bark at dogs and tea is cold", "8 May"]
 STEPS = st.lists(
     st.tuples(st.sampled_from(["say", "say", "take back", "say again", "ask"]), st.integers(0, 5), st.integers(0, 90)),
     min_size=1,
