@@ -1,13 +1,43 @@
-"""Facts by a language model, through mem0."""
+"""Facts by a language model, through mem0.
 
+What mem0 hides is told apart here: an answer that is empty because there is nothing to learn, and one that is nonsense.
+Only the first is an answer; the second is a failure, and whoever asked comes back.
+"""
+
+import asyncio
+import json
+import re
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from memroos_contracts.memory_errors import ModelFailed
+from memroos_contracts.memory_items import ItemKind
+from memroos_kit.text.words import words_to_find
+from memroos_memory.derive.facts import learn
+from memroos_memory.derive.scratch import Bench
 from memroos_memory.items.learned import Learned
 from memroos_memory.settings import MemorySettings
+
+QUESTIONS_AT_ONCE = 2
+"""Questions to the model that may be open at the same time."""
+
+LONGEST_MEMORY = 2_000
+_NOBODY = "\N{REPLACEMENT CHARACTER}"
+GROUNDED, UNGROUNDED = 0.7, 0.4
+"""Confidence in what shares a word with the turns it comes from, and in what does not."""
+
+_REASON_LENGTH = 200
+_INSTRUCTIONS = """\
+Each message begins with its number in brackets, the time at which it was said, and the name of who said it.
+That time is the Observation Date of the message: resolve "yesterday" and the like against it, and write the date out.
+Name people by the names given; where a message says "I", it is the one named before the colon.
+Give each memory a field "turns": the list of the numbers of the messages it comes from.
+If there is nothing to remember, answer {"memory": []}."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,12 +50,26 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime
 
 
+class _Memory(msgspec.Struct):
+    """What a model answers for each thing to remember."""
+
+    text: str
+    turns: list[Any] = []
+
+
+class _Answer(msgspec.Struct):
+    memory: list[_Memory]
+
+
 class Extractor:
     """Asks a language model what follows from turns."""
 
     def __init__(self, settings: MemorySettings) -> None:
         """Take the endpoint from the settings; nothing is asked yet."""
-        self.settings = settings
+        self._settings = settings
+        self._threads = ThreadPoolExecutor(QUESTIONS_AT_ONCE, thread_name_prefix="memroos-model")
+        self._local = threading.local()
+        self._benches: list[Bench] = []
 
     async def extract(self, turns: Sequence[Turn], *, existing: Sequence[str] = ()) -> list[Learned]:
         """Return what the model finds in these turns and is not known yet, each with the turns it comes from.
@@ -35,9 +79,115 @@ class Extractor:
             existing: what is known already, as texts; the model is told not to repeat it.
 
         Raises:
-            ModelFailed: the endpoint does not answer, or answers nonsense.
+            ModelFailed: the endpoint does not answer in time, or answers nonsense.
         """
-        raise ModelFailed("The language model is not configured.", reason="not configured")
+        said = [turn for turn in turns if turn.text.strip()]
+        if not said:
+            return []
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._extract, said, list(existing))
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Let go of connections; questions that are open are given up."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for bench in self._benches:
+            bench.close()
+
+    def _extract(self, turns: Sequence[Turn], existing: Sequence[str]) -> list[Learned]:
+        bench = self._bench()
+        found = self._asked(bench, turns, existing)
+        if bench.cut_off and len(turns) > 1:  # too much for one answer
+            half = len(turns) // 2
+            return [*self._extract(turns[:half], existing), *self._extract(turns[half:], existing)]
+        memories = {one.text: one for one in _read(bench.answer)}
+        if not memories.keys() <= {*found, *existing}:  # what mem0 lost would be lost for good
+            raise self._failed("mem0 did not read all of its answer")
+        return [_learned(memories[text], turns) for text in dict.fromkeys(found)]
+
+    def _bench(self) -> Bench:
+        bench: Bench | None = getattr(self._local, "bench", None)
+        if bench is None:
+            bench = self._local.bench = Bench(self._settings)
+            self._benches.append(bench)
+        return bench
+
+    def _asked(self, bench: Bench, turns: Sequence[Turn], existing: Sequence[str]) -> list[str]:
+        messages = [{"role": "user", "content": _message(number, turn)} for number, turn in enumerate(turns, 1)]
+        try:
+            return bench.ask(messages, _INSTRUCTIONS, existing)
+        except Exception as error:
+            raise self._failed(str(error) or type(error).__name__) from error
+
+    def _failed(self, reason: str) -> ModelFailed:
+        key = self._settings.model_key.reveal() if self._settings.model_key else ""
+        shown = (reason.replace(key, "***") if key else reason)[:_REASON_LENGTH]
+        return ModelFailed(f"The language model gave no usable answer: {shown}", reason=shown)
+
+
+def _message(number: int, turn: Turn) -> str:
+    return f"[{number}] {turn.occurred_at:%Y-%m-%d %H:%M} {turn.speaker or 'somebody'}: {turn.text}"
+
+
+_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
+_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
+
+
+def _read(answer: str | None) -> list[_Memory]:
+    """Return what a model answered, or fail where it is not what was asked for.
+
+    Raises:
+        ModelFailed: it is empty, no JSON, of another shape, or has memories without a text.
+    """
+    found = _OBJECT.search(_THOUGHT.sub("", answer or ""))
+    try:
+        # As lenient as mem0 is: with a code block or words around it, and line breaks inside its strings.
+        memories = msgspec.convert(json.loads(found[0] if found else "", strict=False), _Answer).memory
+    except (ValueError, msgspec.ValidationError, RecursionError) as error:
+        raise ModelFailed("The language model answered nonsense.", reason="its answer has not the shape") from error
+    if any(not 0 < len(one.text.strip()) <= LONGEST_MEMORY for one in memories):
+        raise ModelFailed("The language model answered nonsense.", reason="a memory without a text, or too long a one")
+    return memories
+
+
+def _learned(memory: _Memory, turns: Sequence[Turn]) -> Learned:
+    named = sorted({number for number in memory.turns if isinstance(number, int) and 0 < number <= len(turns)})
+    words = set(words_to_find(memory.text))
+    sources = [turns[number - 1] for number in named] or _closest(words, turns)
+    text = " ".join(memory.text.split())
+    speakers = {turn.speaker for turn in sources}
+    if len(speakers) == 1 and (speaker := next(iter(speakers))):
+        text = re.sub(r"\A(?:The )?[Uu]ser\b", lambda _: speaker, text)
+    grounded = any(words & set(words_to_find(f"{turn.speaker} {turn.text}")) for turn in sources)
+    told = Learned(
+        text=text,
+        kind=ItemKind.FACT,
+        confidence=GROUNDED if grounded else UNGROUNDED,
+        sources=tuple(turn.id for turn in sources),
+    )
+    return _with_triple(told, sources[-1])
+
+
+def _closest(words: set[str], turns: Sequence[Turn]) -> list[Turn]:
+    """Return the turns that share most words with a memory whose turns the model did not name; else all of them."""
+    shared = [len(words & set(words_to_find(turn.text))) for turn in turns]
+    most = max(shared)
+    return [turn for turn, count in zip(turns, shared, strict=True) if count == most] if most else list(turns)
+
+
+def _with_triple(told: Learned, turn: Turn) -> Learned:
+    """Return a memory as a fact that can be compared, where the rules understand its sentence as one."""
+    # Whoever says "I" in it is nobody: a memory is not told by the person whom it is about.
+    understood = [
+        one for one in learn(told.text, speaker="", author=_NOBODY, occurred_at=turn.occurred_at) if one.triple
+    ]
+    if len(understood) != 1 or _NOBODY in told.text or _NOBODY in understood[0].text:
+        return told
+    one = understood[0]
+    return msgspec.structs.replace(
+        told,
+        kind=one.kind,
+        triple=one.triple,
+        functional=one.functional,
+        valid_from=one.valid_from,
+        valid_to=one.valid_to,
+    )

@@ -21,6 +21,9 @@ _SAID = re.compile(
 )
 _ABBREVIATED = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|e\.g|i\.e|approx|No|Inc|Ltd|Co|[A-Z]))\.$")
 _END = re.compile(r"[.!?\u2026]+[\"')\]]*(?=\s|$)|\n+")
+_REPORTED = re.compile(
+    r"\b(?:said|says|wrote|writes|told \w+|claim(?:s|ed)?|replied|answered|asked|quote[ds]?|stated)\s*[:,]"
+)
 _QUESTION = re.compile(r"\?|,\s*(?:right|correct|isn't it|don't I|no|eh|yes)\s*[.!]?\s*$", re.IGNORECASE)
 
 _SUPPOSED = re.compile(
@@ -51,7 +54,7 @@ _CONTRACTED = (
 )
 
 _CLAUSE = re.compile(
-    r"\s*[;]\s+|\s+-+\s+|\s*\u2013\s+|:\s+(?=(?:I|my)\b)"
+    r"\s*[;]\s+|\s+-+\s+|\s*\u2013\s+"
     r"|,?\s+(?:and|but|so|because|though|although|plus)\s+(?=(?:I|i|we|my|our)\s|[A-Z][\w'-]+\s+(?:is|has|[a-z]+s)\s)"
     r"|,\s+(?=(?:I|i|we|my|our)\s)"
 )
@@ -86,6 +89,8 @@ def _stated(sentence: str) -> str:
         return ""
     sentence = " ".join(sentence.split())
     if not sentence or _QUESTION.search(sentence) or _SUPPOSED.search(sentence) or _MAY.search(sentence):
+        return ""
+    if _REPORTED.search(sentence):
         return ""
     for pattern, full in _CONTRACTED:
         sentence = pattern.sub(full, sentence)

@@ -1,0 +1,155 @@
+"""What mem0's extraction runs on here: a store that forgets, no vectors, no history.
+
+mem0 wants a vector store, an embedder and a history database before it asks a model. What it extracts is kept by us, so
+these have nothing to keep: the store answers every search with what is known already, which the model is not to repeat.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from memroos_memory.embedders import mem0_setup
+from memroos_memory.settings import MemorySettings
+
+SCOPE = "extraction"
+_PROVIDER = "memroos_scratch"
+_NO_KEY = "none"  # mem0 would look for one in the environment
+_ANSWER_TOKENS = 4_000
+
+
+class _Hit(NamedTuple):
+    """Something that is known, as mem0 reads it."""
+
+    id: str
+    score: float
+    payload: dict[str, Any]
+
+
+class ScratchStore:
+    """A vector store of mem0's interface that holds what is known for the length of one question."""
+
+    def __init__(self) -> None:
+        self.known: list[_Hit] = []
+
+    def know(self, texts: Sequence[str]) -> None:
+        """Hold these texts, and nothing else."""
+        self.known = [
+            _Hit(
+                str(number), 1.0, {"data": text, "hash": hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}
+            )
+            for number, text in enumerate(texts)
+        ]
+
+    def search(self, **_: Any) -> list[_Hit]:
+        """Return all that is known: it was chosen before."""
+        return self.known
+
+    def insert(self, **_: Any) -> None:
+        """Take what was extracted; it is read from the answer."""
+
+    def keyword_search(self, **_: Any) -> None:
+        """There is none."""
+
+    def list(self, **_: Any) -> list[_Hit]:
+        """Return nothing: no entities are kept."""
+        return []
+
+
+class ScratchEmbedder:
+    """An embedder that embeds nothing, because nothing is searched by it."""
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = config
+
+    def embed(self, _text: str, _action: str = "") -> list[float]:
+        """Return a vector of nothing."""
+        return [0.0]
+
+    def embed_batch(self, texts: Sequence[str], _action: str = "") -> list[list[float]]:
+        """Return a vector of nothing for each text."""
+        return [[0.0] for _ in texts]
+
+
+class _NoHistory:
+    """mem0's history, which nobody reads."""
+
+    def get_last_messages(self, *_: Any, **__: Any) -> list[Any]:
+        return []
+
+    def save_messages(self, *_: Any, **__: Any) -> None: ...
+
+    def batch_add_history(self, *_: Any, **__: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Collection:
+    """The scratch store's configuration."""
+
+    collection_name = SCOPE
+
+    def model_dump(self) -> dict[str, Any]:
+        return {}
+
+
+class Bench:
+    """A place to extract at: mem0 with a model, for one question at a time."""
+
+    def __init__(self, settings: MemorySettings) -> None:
+        mem0_setup.prepare(settings.folder)
+        main = mem0_setup.part("mem0.memory.main")
+        factory = mem0_setup.part("mem0.utils.factory")
+        spacy = mem0_setup.part("mem0.utils.spacy_models")
+        spacy._load_failed_full = spacy._load_failed_lemma = True  # noqa: SLF001 - it would download a model
+        factory.EmbedderFactory.provider_to_class[_PROVIDER] = f"{__name__}.ScratchEmbedder"
+        factory.VectorStoreFactory.provider_to_class[_PROVIDER] = f"{__name__}.ScratchStore"
+        self._memory = main.Memory(self._config(settings))
+        self._memory.db.close()
+        self._memory.db = _NoHistory()
+        llm = self._memory.llm
+        # Retries are the job's business. The address is set again, because mem0 prefers one of the environment's.
+        llm.client = llm.client.with_options(
+            base_url=settings.model_url,
+            api_key=settings.model_key.reveal() if settings.model_key else _NO_KEY,
+            timeout=settings.model_timeout_s,
+            max_retries=0,
+        )
+        self.answer: str | None = None
+        """What the model said last, as it said it; mem0 takes nonsense for an empty answer."""
+        self.cut_off = False
+        """Whether it had no room to end."""
+
+    def ask(self, messages: Sequence[dict[str, str]], instructions: str, known: Sequence[str]) -> list[str]:
+        """Return the memories mem0 finds in messages, by the model; it raises whatever it likes."""
+        self.answer, self.cut_off = None, False
+        self._memory.vector_store.know(known)
+        found = self._memory.add(list(messages), run_id=SCOPE, infer=True, prompt=instructions)
+        return [one["memory"] for one in found["results"]]
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._memory.llm.client.close()
+
+    def _config(self, settings: MemorySettings) -> Any:
+        base = mem0_setup.part("mem0.configs.base")
+        own: dict[str, Any] = {
+            "model": settings.model,
+            "api_key": settings.model_key.reveal() if settings.model_key else _NO_KEY,
+            "openai_base_url": settings.model_url,
+            "max_tokens": _ANSWER_TOKENS,
+            "response_callback": self._heard,
+        }
+        # Built without validation: mem0 knows providers by a fixed list of names.
+        return base.MemoryConfig.model_construct(
+            vector_store=base.VectorStoreConfig.model_construct(provider=_PROVIDER, config=_Collection()),
+            embedder=base.EmbedderConfig.model_construct(provider=_PROVIDER, config={}),
+            llm=base.LlmConfig.model_construct(provider="openai", config=own),
+            history_db_path=":memory:",
+            reranker=None,
+            version="v1.1",
+            custom_instructions=None,
+        )
+
+    def _heard(self, _llm: Any, response: Any, _params: Any) -> None:
+        choice = response.choices[0]
+        self.answer, self.cut_off = choice.message.content, choice.finish_reason == "length"
