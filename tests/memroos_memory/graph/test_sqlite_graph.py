@@ -171,7 +171,11 @@ def test_a_full_disk_keeps_what_was_there(path: Path) -> None:
     tell(path, story)
 
 
-@pytest.mark.parametrize("statement", [tables.REACH, tables.MENTIONING, tables.NEIGHBOURS, *tables.FORGET])
+@pytest.mark.parametrize(
+    "statement",
+    [tables.REACH, tables.MENTIONING, tables.NEIGHBOURS, *tables.FORGET],
+    ids=["reach", "mentioning", "neighbours", "forget-relations", "forget-mentions", "forget-item"],
+)
 def test_nothing_looks_at_the_whole_graph(path: Path, statement: str) -> None:
     async def plan(graph: SqliteGraph) -> list[str]:
         await build(graph)
