@@ -1,28 +1,70 @@
 """Whether anything that was found bears on the question at all.
 
-The best of the ranking is always something, however far from the question. It counts as an answer where it has enough
-of the question's words, or where the vectors are near enough.
+The best of a ranking is always something, however far from the question. It is an answer where vectors and words
+together say so: the cosine, and half of the share of the question's words that stand in and around the item. The best
+of many is nearer by chance than the best of few: the greatest of n chance values lies about sqrt(2 ln n) standard
+deviations above their mean, so the threshold grows with what is searched.
+
+The numbers come from questions of general knowledge, put to small memories of other things: cosines of sentence
+embedders then have a mean near 0 and a standard deviation near 0.08, while paraphrases of what is there begin at 0.4.
 """
+
+import math
 
 import numpy as np
 
 from memroos_memory.lexical import Weighed
 from memroos_memory.recall.ground import Floats
 
-COVERED = 0.5
-"""Share of the question's words, each by how much it tells, that have to stand in and around an item."""
-
 LOOKED_AT = 10
 """How many of the best are looked at."""
 
-NEAR = 0.40
-"""Cosine from which a text is about the question; texts about other things stay below 0.3 with sentence embedders."""
+CHANCE = 0.2
+"""Mean of what chance gives, with a margin."""
+
+SPREAD = 0.08
+"""Standard deviation of what chance gives."""
+
+HIGHEST = 0.55
+"""However much is searched, a text as near as this is about the question."""
+
+COVERED = 0.75
+"""An item with this share of the question's words is about it whatever its vector says."""
+
+COVERED_ALONE = 0.5
+"""The share that suffices where there are no vectors."""
+
+_COMMON = 0.2
+"""Some embedders' vectors all point one way: what their cosines have in common beyond this does not count."""
+
+
+def threshold(searched: int) -> float:
+    """Return what the best item's evidence has to be, where so many items are searched."""
+    return min(HIGHEST, CHANCE + SPREAD * math.sqrt(2 * math.log(max(searched, 2))))
+
+
+def passed(cosines: Floats | None, usual: float, covered: Floats, searched: int) -> bool:
+    """Whether one of the best items bears on the question.
+
+    Args:
+        cosines: theirs, None where there are no vectors.
+        usual: the mean cosine of all that is searched.
+        covered: the share of the question's words that stand in and around each.
+        searched: how many items are searched.
+    """
+    if not len(covered):
+        return False
+    if cosines is None:
+        return float(covered.max()) >= COVERED_ALONE
+    evidence = cosines - np.float32(max(0.0, usual - _COMMON)) + covered / 2
+    return float(covered.max()) >= COVERED or float(evidence.max()) >= threshold(searched)
 
 
 def coverage(weighed: Weighed, unseen: float, words: int, rows: int) -> Floats:
-    """Return for every row the share of the question's words that stand in or around it.
+    """Return for every row the share of the question's words that stand in or around it, each by how much it tells.
 
     Args:
+        weighed: what the words say.
         unseen: how much a word tells that stands nowhere.
         words: how many words the question has.
         rows: how many rows there are.

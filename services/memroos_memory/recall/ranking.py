@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memroos_contracts.memory import Arm, RecallRequest
 from memroos_kit.clock import to_micros
@@ -81,12 +82,12 @@ def rank(tx: Read, search: Search, samples: dense.Samples) -> Ranking:
     rows = candidates(search)
     parts = {Arm.LEXICAL: _lexical(search, rows)}
     matrix: dense.Matrix | None = None
-    cosines = np.zeros(len(rows), np.float32)
+    near: _Near | None = None
     if evidence.vector is not None and search.embedder_seq is not None and len(rows):
         sample = samples.of(tx, search.embedder_seq, search.scopes, ground)
         few = len(ground.rows) <= dense.EXACT
         matrix = sample if few else dense.load(tx, search.embedder_seq, ground, rows, sample)
-        parts[Arm.VECTOR], cosines = _vector(evidence.vector, sample, matrix, rows)
+        parts[Arm.VECTOR], near = _vector(evidence.vector, sample, matrix, rows)
     others = {
         Arm.GRAPH: _graph(evidence, ground, rows),
         Arm.TEMPORAL: _temporal(search.question, ground, rows),
@@ -96,9 +97,8 @@ def rank(tx: Read, search: Search, samples: dense.Samples) -> Ranking:
     parts = fusing.shared(parts, ground.conversation[rows])
     scores = fusing.total(parts, len(rows))
     order = np.lexsort((ground.seq[rows], -scores))
-    best = order[: floor.LOOKED_AT]
     ordered = {arm: Part(part.scores[order], part.parts[order], part.ranks[order]) for arm, part in parts.items()}
-    return Ranking(rows[order], scores[order], ordered, matrix, _answered(search, rows[best], cosines[best]))
+    return Ranking(rows[order], scores[order], ordered, matrix, _answered(search, rows, order, near))
 
 
 def candidates(search: Search) -> Rows:
@@ -142,15 +142,23 @@ def _lexical(search: Search, rows: Rows) -> Part:
     return Part(scores, parts, fusing.ranks(scores, usual))
 
 
-def _vector(vector: Floats, sample: dense.Matrix, matrix: dense.Matrix, rows: Rows) -> tuple[Part, Floats]:
+class _Near(NamedTuple):
+    """How near candidates are to the question, NaN where nobody knows, and what is usual."""
+
+    cosines: Floats
+    usual: float
+
+
+def _vector(vector: Floats, sample: dense.Matrix, matrix: dense.Matrix, rows: Rows) -> tuple[Part, _Near]:
     usual = sample.score(vector)
     scored = usual if matrix is sample else matrix.score(vector)
     at = np.searchsorted(scored.rows, rows)
     own, window = scored.own[at], scored.window[at]
     parts = fusing.OWN_WEIGHT * fusing.standardise(own, usual.own)
-    parts += fusing.WINDOW_WEIGHT * fusing.standardise(window, usual.window)
-    cosines = np.nan_to_num(np.fmax(own, window), nan=0.0)
-    return Part(own, parts, fusing.ranks(own, usual.own if matrix is sample else own)), cosines
+    parts = parts + fusing.WINDOW_WEIGHT * fusing.standardise(window, usual.window)
+    known = usual.own[~np.isnan(usual.own)]
+    near = _Near(np.fmax(own, window), float(known.mean()) if len(known) else 0.0)
+    return Part(own, parts, fusing.ranks(own, usual.own if matrix is sample else own)), near
 
 
 def _graph(evidence: Evidence, ground: Ground, rows: Rows) -> Part | None:
@@ -176,14 +184,15 @@ def _recency(question: Question, ground: Ground, rows: Rows) -> Part | None:
     return Part(scores, fusing.RECENCY_WEIGHT * scores, fusing.ranks(scores, scores))
 
 
-def _answered(search: Search, best: Rows, cosines: Floats) -> bool:
-    if not len(best):
-        return False
-    if float(cosines.max()) >= floor.NEAR:
+def _answered(search: Search, rows: Rows, order: NDArray[np.intp], near: _Near | None) -> bool:
+    ground, question = search.ground, search.question
+    best = order[: floor.LOOKED_AT]
+    if question.spans and in_spans(question, ground, rows[best]).any():
         return True
-    unseen = idf(len(search.ground.rows), 0)
-    covered = floor.coverage(search.weighed, unseen, len(search.question.words), len(search.ground))[best]
-    return float(covered.max()) >= floor.COVERED
+    covered = floor.coverage(search.weighed, idf(len(ground.rows), 0), len(question.words), len(ground))[rows[best]]
+    if near is None or np.isnan(near.cosines).all():
+        return floor.passed(None, 0.0, covered, len(ground.rows))
+    return floor.passed(np.nan_to_num(near.cosines[best], nan=0.0), near.usual, covered, len(ground.rows))
 
 
 def spread(ranking: Ranking, diversity: float, most: int) -> Rows:
