@@ -1,6 +1,6 @@
-"""Backup and restore of a process's database and the small files that belong to it.
+"""Backup and restore of a system's databases and the small files that belong to them.
 
-A backup is a directory: a copy of the database, the files, and `manifest.json` with a SHA-256 of each. It is made
+A backup is a directory: a copy of each database, the files, and `manifest.json` with a SHA-256 of each. It is made
 while the process runs, in one step of SQLite's backup API: copying in several steps starts over at each change from
 another connection and never ends under load. It appears whole, under its own name, or not at all.
 """
@@ -11,14 +11,13 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from memroos_kit.lock import ProcessLock
 from memroos_kit.sqlite import sqlite3
 
 MANIFEST = "manifest.json"
@@ -53,6 +52,8 @@ class BackupFile(msgspec.Struct, frozen=True):
     sha256: str
     secret: bool = False
     """Whether it has to be kept as keys are kept."""
+    folder: str = ""
+    """Where it belongs below the data directory; a restore puts the whole folder aside, what is derived included."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -61,12 +62,14 @@ class Manifest(msgspec.Struct, frozen=True):
     format: int
     made_at: datetime
     database: str
-    """Which of the files is the database."""
+    """Which of the files is the database that all others belong to."""
     sqlite: str
     """The version that wrote it."""
     facts: dict[str, str]
     """What the process that was backed up says of itself, such as its version."""
     files: tuple[BackupFile, ...]
+    others: tuple[str, ...] = ()
+    """Which of the files are databases, too."""
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -84,20 +87,24 @@ def _silent(_phase: str, _done: int, _total: int) -> None:
 # -- backing up ----------------------------------------------------------------------------------------------------
 
 
-def back_up(
+def back_up(  # noqa: PLR0913 - what belongs to a system
     database: Path,
     archive: Path,
     *,
+    others: Sequence[Path] = (),
     secret_files: Sequence[Path] = (),
     files: Sequence[Path] = (),
     facts: Mapping[str, str] | None = None,
     progress: Progress = _silent,
 ) -> Manifest:
-    """Copy a database, which may be in use, and the files that belong to it; check the copy; write the manifest.
+    """Copy databases, which may be in use, and the files that belong to them; check the copies; write the manifest.
+
+    The others are copied first: what they hold of the database, it holds as well.
 
     Args:
         database: a SQLite file.
         archive: the directory to make; it must not exist.
+        others: more databases, each in a folder of its own beside the database. Those that do not exist are left out.
         secret_files: keys; they are copied readable by their owner only, as everything here, and marked in the
             manifest. Those that do not exist are left out.
         files: others; those that do not exist are left out.
@@ -114,8 +121,10 @@ def back_up(
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir(mode=0o700)
-        _copy_database(database, partial / database.name, progress)
-        _check_database(partial / database.name, progress, BackupFailed)
+        databases = [*(other for other in others if other.is_file()), database]
+        for one in databases:
+            _copy_database(one, partial / one.name, progress)
+            _check_database(partial / one.name, progress, BackupFailed)
         present = [file for file in (*secret_files, *files) if file.is_file()]
         for file in present:
             _copy_file(file, partial / file.name)
@@ -126,8 +135,15 @@ def back_up(
             sqlite=sqlite3.sqlite_version,
             facts=dict(facts or {}),
             files=tuple(
-                _describe(partial / file.name, progress, secret=file in secret_files) for file in (database, *present)
+                _describe(
+                    partial / file.name,
+                    progress,
+                    secret=file in secret_files,
+                    folder=file.parent.name if file in others else "",
+                )
+                for file in (*databases, *present)
             ),
+            others=tuple(one.name for one in databases[:-1]),
         )
         _write_new(partial / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         _sync_directory(partial)
@@ -192,16 +208,19 @@ def verify(archive: Path, *, progress: Progress = _silent) -> Manifest:
     if manifest.format != FORMAT:
         raise BackupDamaged(f"{archive} has format {manifest.format}; this version reads format {FORMAT}.")
     names = [file.name for file in manifest.files]
-    if manifest.database not in names or len(set(names)) != len(names) or not all(map(_is_plain, names)):
+    databases = (*manifest.others, manifest.database)
+    folders = [file.folder for file in manifest.files if file.folder]
+    if not set(databases) <= set(names) or len(set(names)) != len(names) or not all(map(_is_plain, names + folders)):
         raise BackupDamaged(f"The manifest of {archive} names files that cannot be in a backup.")
     for file in manifest.files:
         try:
-            found = _describe(archive / file.name, progress, secret=file.secret)
+            found = _describe(archive / file.name, progress, secret=file.secret, folder=file.folder)
         except OSError as error:
             raise BackupDamaged(f"{archive / file.name} cannot be read: {error.strerror}.") from error
         if found != file:
             raise BackupDamaged(f"{archive / file.name} is not the file that was backed up: its content differs.")
-    _check_database(archive / manifest.database, progress, BackupDamaged)
+    for name in databases:
+        _check_database(archive / name, progress, BackupDamaged)
     return manifest
 
 
@@ -236,21 +255,26 @@ def _check_database(path: Path, progress: Progress, failure: type[Exception]) ->
         raise failure(f"{path} is not a sound database: a row of {orphan[0]} refers to a row of {orphan[2]} not there.")
 
 
-def _describe(path: Path, progress: Progress, *, secret: bool) -> BackupFile:
+def _describe(path: Path, progress: Progress, *, secret: bool, folder: str = "") -> BackupFile:
     total, done, digest = path.stat().st_size, 0, hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             done += len(chunk)
             progress(f"hashing {path.name}", done, total)
-    return BackupFile(path.name, total, digest.hexdigest(), secret)
+    return BackupFile(path.name, total, digest.hexdigest(), secret, folder)
 
 
 # -- restoring -----------------------------------------------------------------------------------------------------
 
 
 def restore(
-    archive: Path, directory: Path, *, lock: ProcessLock, force: bool = False, progress: Progress = _silent
+    archive: Path,
+    directory: Path,
+    *,
+    lock: AbstractContextManager[object],
+    force: bool = False,
+    progress: Progress = _silent,
 ) -> Restored:
     """Put a backup's files into a data directory, after checking all of them.
 
@@ -260,7 +284,7 @@ def restore(
     Args:
         archive: what `back_up` made.
         directory: the data directory.
-        lock: the lock of the process that uses the directory; held while files are put in place.
+        lock: the lock of whatever uses the directory; held while files are put in place.
         force: move files that are there aside, into a directory beside them, instead of refusing.
 
     Raises:
@@ -283,12 +307,13 @@ def restore(
             for done, file in enumerate(manifest.files):
                 progress("copying", done, len(names))
                 _copy_file(archive / file.name, incoming / file.name)
-                if _describe(incoming / file.name, progress, secret=file.secret) != file:
+                if _describe(incoming / file.name, progress, secret=file.secret, folder=file.folder) != file:
                     raise RestoreRefused(f"{directory} did not keep what was written to it; nothing was changed.")
             set_aside = _set_aside(directory, there)
             # The database last: without it a start finds a fresh directory, never old keys under new data.
-            for name in sorted(names, key=lambda name: name == manifest.database):
-                (incoming / name).rename(directory / name)
+            for file in sorted(manifest.files, key=lambda file: file.name == manifest.database):
+                (directory / file.folder).mkdir(mode=0o700, exist_ok=True)
+                (incoming / file.name).rename(directory / file.folder / file.name)
             _sync_directory(directory)
         except OSError as error:
             raise RestoreRefused(f"{directory} cannot be written: {error.strerror or error}.") from error
@@ -298,8 +323,9 @@ def restore(
 
 
 def _present(directory: Path, manifest: Manifest) -> list[Path]:
-    """Return the files that a restore would replace, the database's side files included."""
-    names = [file.name for file in manifest.files] + [manifest.database + suffix for suffix in _SIDE_FILES]
+    """Return the files and folders that a restore would replace, the database's side files included."""
+    names = [file.folder or file.name for file in manifest.files]
+    names += [manifest.database + suffix for suffix in _SIDE_FILES]
     return [directory / name for name in names if (directory / name).exists()]
 
 

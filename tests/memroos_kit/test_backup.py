@@ -282,3 +282,49 @@ def test_a_disk_without_room_keeps_what_was_there(data: Path, archive: Path, tmp
         assert {path.name for path in small.iterdir()} == {"kernel.db", "kernel.lock"}
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+# -- a system of several databases -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other(data: Path) -> Path:
+    """The database of another process, in a folder of its own."""
+    path = data / "memory" / "memory.db"
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE kept (what TEXT)")
+        connection.execute("INSERT INTO kept VALUES ('this')")
+    return path
+
+
+def test_databases_of_other_processes_come_along_and_back(data: Path, other: Path, tmp_path: Path) -> None:
+    (other.parent / "index").mkdir()
+    manifest = backup.back_up(data / "kernel.db", tmp_path / "both", others=[other, data / "none" / "none.db"])
+
+    restored = backup.restore(tmp_path / "both", data, lock=lock_of(data), force=True)
+
+    assert manifest.others == ("memory.db",)
+    with closing(sqlite3.connect(other)) as connection:
+        assert connection.execute("SELECT what FROM kept").fetchall() == [("this",)]
+    assert not (other.parent / "index").exists(), "what was derived from other data is not used"
+    assert restored.set_aside is not None
+    assert (restored.set_aside / "memory" / "index").exists()
+
+
+def test_a_damaged_copy_of_another_database_is_found(data: Path, other: Path, tmp_path: Path) -> None:
+    backup.back_up(data / "kernel.db", tmp_path / "both", others=[other])
+    (tmp_path / "both" / "memory.db").write_bytes(b"something else")
+
+    with pytest.raises(BackupDamaged, match=r"memory\.db"):
+        backup.verify(tmp_path / "both")
+
+
+def test_a_folder_that_leads_elsewhere_is_refused(archive: Path) -> None:
+    manifest = backup.verify(archive)
+    moved = msgspec.structs.replace(manifest.files[0], folder="..")
+    changed = msgspec.structs.replace(manifest, files=(moved, *manifest.files[1:]))
+    (archive / "manifest.json").write_bytes(msgspec.json.encode(changed))
+
+    with pytest.raises(BackupDamaged, match="cannot be in a backup"):
+        backup.verify(archive)

@@ -1,5 +1,7 @@
 """`memroos backup` and `memroos restore`: on files, without the server."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -8,11 +10,12 @@ from memroos import __version__, audit
 from memroos.cli.failures import Failure
 from memroos.cli.options import data_dir_option, json_option
 from memroos.cli.output import Output, Progress, size, when
-from memroos.cli.settings import kernel_settings
+from memroos.cli.settings import kernel_settings, memory_settings
 from memroos.settings import SECRETS_KEY_FILE
-from memroos.supervisor import DATABASE, KERNEL_LOCK
+from memroos.supervisor import DATABASE, KERNEL_LOCK, MEMORY_LOCK
 from memroos_kit import backup as files
 from memroos_kit import keyset, lock
+from memroos_memory.settings import KEY_FILE as MEMORY_KEY_FILE
 
 
 @click.command()
@@ -22,18 +25,25 @@ from memroos_kit import keyset, lock
 def backup(archive: Path, data_dir: Path | None, as_json: bool) -> None:
     """Back the data up into the new directory ARCHIVE.
 
-    The kernel may run meanwhile. The backup holds the database and the keys that the ledger's heads, cards and webhooks
-    are signed with, and the key that credentials of remote agents and webhooks are encrypted with, unless that lies
-    elsewhere: keep it as you keep keys. The operator's key is not in it.
+    The system may run meanwhile. The backup holds the kernel's database and the memory service's, the keys that the
+    ledger's heads, cards and webhooks are signed with, the one that the two processes share, and the key that
+    credentials of remote agents and webhooks are encrypted with, unless that lies elsewhere: keep it as you keep keys.
+    The operator's key is not in it. Indexes are not, either: they are made anew.
     """
-    settings = kernel_settings(data_dir)
+    settings, memory = kernel_settings(data_dir), memory_settings(data_dir)
     source = settings.data_dir
     progress = Progress()
     try:
         manifest = files.back_up(
             source / DATABASE,
             archive,
-            secret_files=[source / audit.KEY_FILE, source / keyset.FILE, source / SECRETS_KEY_FILE],
+            others=[memory.database],
+            secret_files=[
+                source / audit.KEY_FILE,
+                source / keyset.FILE,
+                source / SECRETS_KEY_FILE,
+                source / MEMORY_KEY_FILE,
+            ],
             files=[source / audit.PUBLIC_KEY_FILE],
             facts={"memroos": __version__},
             progress=progress,
@@ -56,13 +66,11 @@ def backup(archive: Path, data_dir: Path | None, as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Move data that is there aside, instead of refusing.")
 @json_option
 def restore(archive: Path, data_dir: Path | None, force: bool, as_json: bool) -> None:
-    """Put the backup ARCHIVE into the data directory, after checking all of it. The kernel must not run."""
+    """Put the backup ARCHIVE into the data directory, after checking all of it. Nothing may run there."""
     target = kernel_settings(data_dir).data_dir
     progress = Progress()
     try:
-        restored = files.restore(
-            archive, target, lock=lock.hold(target / KERNEL_LOCK, process="restore"), force=force, progress=progress
-        )
+        restored = files.restore(archive, target, lock=_alone(target), force=force, progress=progress)
     except lock.AlreadyRunning as error:
         raise Failure(f"{error}.", "Stop it first: `memroos down`.") from error
     except files.RestoreRefused as error:
@@ -75,6 +83,13 @@ def restore(archive: Path, data_dir: Path | None, force: bool, as_json: bool) ->
     aside = str(restored.set_aside) if restored.set_aside else ""
     out.facts(restored, [*_facts(archive, restored.manifest), ("restored to", str(target)), ("moved aside", aside)])
     out.say("\nCheck the ledger with `memroos audit verify`, then start with `memroos up`.")
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Keep the processes of a data directory from starting."""
+    with lock.hold(target / KERNEL_LOCK, process="restore"), lock.hold(target / MEMORY_LOCK, process="restore"):
+        yield
 
 
 def _facts(archive: Path, manifest: files.Manifest) -> list[tuple[str, str]]:

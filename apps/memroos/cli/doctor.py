@@ -17,12 +17,13 @@ import click
 import msgspec
 
 import memroos
+import memroos_memory
 from memroos import audit, supervisor
 from memroos.cli.audit import describe
 from memroos.cli.failures import Failure
 from memroos.cli.options import data_dir_option, json_option
 from memroos.cli.output import Output, Progress, paint, printable, size, when
-from memroos.cli.settings import kernel_settings
+from memroos.cli.settings import kernel_settings, memory_settings
 from memroos.settings import Settings
 from memroos_contracts.errors import MemroosError
 from memroos_kit import lock, tracing
@@ -31,6 +32,7 @@ from memroos_kit.db import migrate
 from memroos_kit.sqlite import OLDEST_SOUND, sqlite3
 
 MIGRATIONS = Path(memroos.__file__).parent / "migrations"
+MEMORY_MIGRATIONS = Path(memroos_memory.__file__).parent / "migrations"
 
 FREE_NEEDED, FREE_WANTED = 200_000_000, 1_000_000_000
 EVENTS_MAX = 200_000
@@ -86,6 +88,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         check_keys,
         check_space,
         check_process,
+        check_memory,
         check_tracing,
         check_migration,
         check_clock,
@@ -141,6 +144,8 @@ def check_keys(settings: Settings) -> Iterator[Check]:
     """Whether keys are where they should be, and their owner's alone."""
     wanted = [("ledger's key", settings.data_dir / audit.KEY_FILE)]
     wanted.append(("key of credentials", settings.secrets_key_path))
+    if settings.memory_key is None:
+        wanted.append(("memory service's key", settings.memory_key_path))
     if settings.operator_api_key is None:
         wanted.append(("operator's key", settings.operator_key_path))
     started = (settings.data_dir / supervisor.DATABASE).exists()
@@ -177,13 +182,24 @@ def check_process(settings: Settings) -> Iterator[Check]:
         yield _door("gRPC address", address, "MEMROOS_GRPC_PORT", runs=holder is not None)
 
 
-def _door(name: str, address: str, setting: str, *, runs: bool) -> Check:
+def check_memory(settings: Settings) -> Iterator[Check]:
+    """Whether the memory service's address is free or its own, and its database fits this version."""
+    memory = memory_settings(settings.data_dir)
+    holder = lock.find_holder(settings.data_dir / supervisor.MEMORY_LOCK)
+    if memory.memory_port:
+        address, runs = supervisor.memory_url(memory), holder is not None
+        yield _door("memory address", address, "MEMROOS_MEMORY_PORT", runs=runs, who="the memory service")
+    if memory.database.exists():
+        yield _migration("memory database", memory.database, MEMORY_MIGRATIONS)
+
+
+def _door(name: str, address: str, setting: str, *, runs: bool, who: str = "the kernel") -> Check:
     answers = _answers(address)
     if answers and not runs:
         return Check(name, Level.FAIL, f"something else listens at {address}", f"Stop it, or set {setting}.")
     if runs and not answers:
-        return Check(name, Level.WARN, f"the kernel runs, but not at {address}", "It may be starting still.")
-    return Check(name, Level.OK, f"{address} is {'the kernel' if answers else 'free'}")
+        return Check(name, Level.WARN, f"{who} runs, but not at {address}", "It may be starting still.")
+    return Check(name, Level.OK, f"{address} is {who if answers else 'free'}")
 
 
 def check_tracing(settings: Settings) -> Iterator[Check]:
@@ -213,22 +229,20 @@ def check_migration(settings: Settings) -> Iterator[Check]:
     if not path.exists():
         yield Check("database", Level.OK, "not there yet", "The first start makes it.")
         return
+    yield _migration("database", path, MIGRATIONS)
+
+
+def _migration(name: str, path: Path, scripts: Path) -> Check:
     with _reading(path) as connection:
         (current,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    config = migrate.configure(MIGRATIONS)
+    config = migrate.configure(scripts)
     if current == migrate.newest(config):
-        yield Check("database", Level.OK, f"at migration {current}")
-    elif current in migrate.known(config):
-        yield Check(
-            "database", Level.WARN, f"at migration {current}, an older one", "The next start brings it up to date."
-        )
-    else:
-        yield Check(
-            "database",
-            Level.FAIL,
-            f"at migration {current}, which this version does not know",
-            "Start the newer version.",
-        )
+        return Check(name, Level.OK, f"at migration {current}")
+    if current in migrate.known(config):
+        found = f"at migration {current}, an older one"
+        return Check(name, Level.WARN, found, "The next start brings it up to date.")
+    found = f"at migration {current}, which this version does not know"
+    return Check(name, Level.FAIL, found, "Start the newer version.")
 
 
 def check_clock(settings: Settings) -> Iterator[Check]:

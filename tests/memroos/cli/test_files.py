@@ -99,6 +99,7 @@ def test_a_backup_holds_the_database_and_the_ledgers_key_and_says_that_it_is_sec
         "ledger.key",
         "ledger.pub",
         "manifest.json",
+        "memory.key",
         "secrets.key",
         "signing.keys",
     }
@@ -111,9 +112,9 @@ def test_a_backup_names_the_secrets_it_holds_and_the_one_it_does_not(run: Run, t
 
     without = run("backup", "without", MEMROOS_SECRETS_KEY_FILE=str(elsewhere)).stdout
 
-    assert "(ledger.key, signing.keys, secrets.key)" in within
+    assert "(ledger.key, signing.keys, secrets.key, memory.key)" in within
     assert "not in it" not in within
-    assert "(ledger.key, signing.keys)" in without
+    assert "(ledger.key, signing.keys, memory.key)" in without
     assert f"webhooks is not in it: {elsewhere}." in " ".join(without.split())
     files = (tmp_path / "without").iterdir()
     assert {file.name for file in files} & {"secrets.key", "apart.key"} == set()
