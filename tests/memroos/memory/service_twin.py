@@ -191,6 +191,8 @@ class ServiceTwin:
 
     def _sees(self, body: dict[str, Any], item: ItemView) -> bool:
         reader = body["viewer"]["reader"]
+        if body["viewer"]["workspace_id"] != item.workspace_id:
+            return False
         names = (item.author, item.owner, f"agent:{item.agent_id}")
         return reader in names or (reader == readers.EVERYTHING and not readers.is_private(item.label))
 

@@ -15,18 +15,20 @@ _MOVE = Hot(
     .values(event_seq=bindparam("event"), removal_seq=bindparam("removal"), moved_at=bindparam("at"))
 )
 _ASIDE = Hot(insert(MemoryAside).prefix_with("OR REPLACE"))
+_TAKEN = Hot(text("DELETE FROM memory_aside WHERE event_seq > :after AND event_seq <= :until"))
 _TAKE_BACK = Hot(text("DELETE FROM memory_aside WHERE event_seq = :seq"))
 
 
 def move(tx: Tx, place: Place) -> None:
-    """Note that everything up to a place was taken over; may be repeated."""
+    """Note that everything up to a place was taken over, also what had been refused before; may be repeated."""
+    tx.execute(_TAKEN, after=handover.get_place(tx).event_seq, until=place.event_seq)
     tx.execute(_MOVE, event=place.event_seq, removal=place.removal_seq, at=to_micros(tx.now))
 
 
 def put_aside(tx: Tx, seq: int, workspace: str, error: str, place: Place) -> None:
     """Note that an event was refused, and go on after it."""
-    tx.execute(_ASIDE, event_seq=seq, workspace_id=workspace, error=error[:2_000], at=to_micros(tx.now))
     move(tx, place)
+    tx.execute(_ASIDE, event_seq=seq, workspace_id=workspace, error=error[:2_000], at=to_micros(tx.now))
 
 
 def take_back(tx: Tx, seqs: list[int]) -> None:
