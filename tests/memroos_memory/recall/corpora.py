@@ -56,7 +56,7 @@ TRAVEL = (
 )
 RELATED = {
     "garden": (
-        "What did Ruth plant by the fence?", "What is wrong with the compost?", "Which pest destroyed the salad?",
+        "What did Ruth plant by the fence?", "What is wrong with the compost?", "Which pest ate the lettuce?",
         "How can we keep slugs away from the beds?", "What happened to the heating of the glasshouse?",
         "Who lends us a tiller?", "How many potatoes were harvested?", "Which disease does the apple tree have?",
         "What does the allotment cost?", "Is anything leaking?", "Which flowers help against whitefly?",
@@ -81,7 +81,7 @@ RELATED = {
         "What did Lena lose in the taxi?", "What is the price of the dance lesson?", "Does Lena eat meat?",
         "What is the matter with Omar's knee?", "When must the lease be renewed?",
         "Which words of German does Omar know?", "What happened to the souvenir?", "Why was the flight cancelled?",
-        "Which animals travel with us?",
+        "Is Biscuit welcome at the hotel?",
     ),
 }  # fmt: skip
 UNRELATED = (
