@@ -60,7 +60,11 @@ class Item(Base):
         Index("ix_item_stream", "scope_seq", "stream", "stream_seq"),
         Index("ix_item_scope", "scope_seq", "seq"),
         Index("ix_item_digest", "scope_seq", "digest"),
-        Index("ix_item_fact", "scope_seq", "subject", "relation", sqlite_where=text("subject IS NOT NULL")),
+        Index(
+            "ix_item_fact",
+            *("scope_seq", "subject", "relation", "valid_from", "object"),
+            sqlite_where=text("subject IS NOT NULL"),
+        ),
         Index("ix_item_when", "scope_seq", "occurred_at"),
         Index("ix_item_superseded_by", "scope_seq", "superseded_by", sqlite_where=text("superseded_by <> ''")),
         {"sqlite_autoincrement": True},

@@ -1,16 +1,17 @@
 """Keeping what was learned from events: said again it counts once more, something newer supersedes what it replaces.
 
 Of a functional relation (where somebody lives) a subject has one value at a time. Its values are a chain in the order
-in which they begin to hold; a new one takes its place in it, also when it is learned late.
+in which they begin to hold; a new one takes its place in it, also when it is learned late. Only what stands near that
+place is looked at, so that a long chain costs no more than a short one.
 """
 
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, func, select
 
 from memroos_contracts.governance import Label, Sensitivity
-from memroos_contracts.memory_items import Change, ItemKind, ItemStatus, ItemView
+from memroos_contracts.memory_items import Change, ItemKind, ItemStatus, ItemView, Triple
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Read, Tx
 from memroos_memory.items.changes import derived_from
@@ -18,15 +19,48 @@ from memroos_memory.items.learned import Learned
 from memroos_memory.items.log import MEMORY, By, add, change, digest_of, rest_on, together
 from memroos_memory.items.queries import find_in_scope, row_of
 from memroos_memory.items.states import Row, State, names, rows, state_of, view
-from memroos_memory.models import Item
+from memroos_memory.models import Item, ItemSource
 
 _EARLIEST = -(2**63)
 _SENSITIVITY = list(Sensitivity)
 
-_here = (Item.scope_seq == bindparam("scope"), Item.kind != bindparam("event", ItemKind.EVENT.value))
-_SAME_TEXT = Hot(rows.where(*_here, Item.digest == bindparam("digest")).order_by(Item.seq))
-_ABOUT = Hot(
-    rows.where(*_here, Item.subject == bindparam("subject"), Item.relation == bindparam("relation")).order_by(Item.seq)
+SOURCES_MAX = 64
+"""Events that an item names: the first it rests on, and the newest."""
+
+CONTRADICTIONS_MAX = 16
+"""Items that one item contradicts."""
+
+_NEAR = 32
+
+_here = (
+    Item.scope_seq == bindparam("scope"),
+    Item.kind != bindparam("event", ItemKind.EVENT.value),
+    Item.status != bindparam("deleted", ItemStatus.DELETED.value),
+)
+_SAME_TEXT = Hot(
+    rows.where(*_here, Item.digest == bindparam("digest")).order_by(Item.status, Item.seq).limit(_NEAR)
+)  # what is active first
+_about = (*_here, Item.subject == bindparam("subject"), Item.relation == bindparam("relation"))
+_SAME_TRIPLE = Hot(
+    rows.where(*_about, func.lower(Item.object) == func.lower(bindparam("object")))
+    .order_by(Item.status, Item.seq)
+    .limit(_NEAR)
+)
+_UP_TO = Hot(
+    rows.where(*_about, Item.valid_from <= bindparam("since"))
+    .order_by(Item.valid_from.desc(), Item.seq.desc())
+    .limit(_NEAR)
+)
+_AFTER = Hot(rows.where(*_about, Item.valid_from > bindparam("since")).order_by(Item.valid_from, Item.seq).limit(_NEAR))
+_DERIVED = Hot(
+    rows.join(ItemSource, ItemSource.item_seq == Item.seq)
+    .where(ItemSource.event_seq == bindparam("event"))
+    .order_by(Item.seq)
+)
+_IS_SOURCE = Hot(
+    select(ItemSource.item_seq).where(
+        ItemSource.event_seq == bindparam("event"), ItemSource.item_seq == bindparam("item")
+    )
 )
 
 
@@ -78,15 +112,15 @@ def add_learned(tx: Tx, scope_seq: int, learned: Learned, *, from_seq: int, acto
         return None
     since = to_micros(learned.valid_from) if learned.valid_from is not None else origin.occurred_at
     new = _New(learned, origin, evidence, since)
-    about = _about(tx, scope_seq, learned)
-    same = _same(tx, scope_seq, learned, about)
-    there = _with_successors(tx, [row for row in about if not row.is_deleted])
-    again = _said_before(new, [row for row in same if not row.is_deleted], there)
-    if again is not None:
-        return view(_see_again(tx, again, new, By(actor)))
-    if any(row.is_deleted and new.sources <= set(names(row.sources)) for row in same):
+    derived = [row for row in _derived_from(tx, evidence) if _says(row, learned)]
+    repeated = [row for row in derived if new.sources <= set(names(row.sources))]
+    chain = _chain(tx, new) if new.is_exclusive else []
+    there = [row for row in repeated if not row.is_deleted] or _said_before(tx, new, chain)
+    if there:
+        return view(_see_again(tx, there[0], new, By(actor)))
+    if repeated:
         return None
-    return view(_add(tx, new, _place(new, there), By(actor)))
+    return view(_add(tx, new, _place(new, chain), By(actor)))
 
 
 # -- what is there -----------------------------------------------------------------------------------------------------
@@ -110,40 +144,50 @@ def _evidence(tx: Read, scope: int, origin: Row, learned: Learned) -> list[Row]:
     return list(found.values())
 
 
-def _about(tx: Read, scope: int, learned: Learned) -> list[Row]:
-    if learned.triple is None:
-        return []
+def _derived_from(tx: Read, evidence: list[Row]) -> list[Row]:
+    """Return what was derived from these events, deleted items too."""
+    return [Row(*one) for event in evidence for one in tx.execute(_DERIVED, event=event.seq).fetchall()]
+
+
+def _says(row: Row, learned: Learned) -> bool:
+    """Whether an item says this, in the same words or as the same triple."""
     triple = learned.triple
-    found = tx.execute(_ABOUT, scope=scope, subject=triple.subject, relation=triple.relation).fetchall()
-    return [Row(*one) for one in found]
+    if triple is not None and (row.subject, row.relation) == (triple.subject, triple.relation):
+        return (row.object or "").casefold() == triple.object.casefold()
+    return row.text == learned.text
 
 
-def _same(tx: Read, scope: int, learned: Learned, about: list[Row]) -> list[Row]:
-    """Return what says the same, in the same words or as the same triple; deleted items too."""
-    found = {row.seq: row for row in about if _is_same_object(row, learned)}
-    for one in tx.execute(_SAME_TEXT, scope=scope, digest=digest_of(learned.text)).fetchall():
-        found[one[0]] = Row(*one)
-    return [found[seq] for seq in sorted(found)]
+def _same(tx: Read, new: _New) -> list[Row]:
+    """Return what says the same and is not deleted, what is active first."""
+    scope, learned = new.origin.scope_seq, new.learned
+    found = tx.execute(_SAME_TEXT, scope=scope, digest=digest_of(learned.text)).fetchall()
+    if learned.triple is not None:
+        found += tx.execute(
+            _SAME_TRIPLE, scope=scope, **_words(learned.triple), object=learned.triple.object
+        ).fetchall()
+    return sorted((Row(*one) for one in found), key=lambda row: (row.status, row.seq))
 
 
-def _is_same_object(row: Row, learned: Learned) -> bool:
-    assert learned.triple is not None
-    return (row.object or "").casefold() == learned.triple.object.casefold()
-
-
-def _with_successors(tx: Read, chain: list[Row]) -> list[Row]:
-    """Return a chain with what somebody put in the place of its values by hand."""
-    known = {row.id: row for row in chain}
-    line = list(chain)
+def _chain(tx: Read, new: _New) -> list[Row]:
+    """Return the values of its relation that stand near it in time, and what somebody put in their place by hand."""
+    assert new.learned.triple is not None
+    about = {"scope": new.origin.scope_seq, "since": new.since, **_words(new.learned.triple)}
+    found = [Row(*one) for statement in (_UP_TO, _AFTER) for one in tx.execute(statement, **about).fetchall()]
+    known = {row.id: row for row in found}
+    line = list(found)
     while line:
         successor_id = line.pop().superseded_by
         if not successor_id or successor_id in known:
             continue
-        row = find_in_scope(tx, chain[0].scope_seq, successor_id)
-        if row is not None and not row.is_deleted:
+        row = find_in_scope(tx, new.origin.scope_seq, successor_id)
+        if row is not None and not row.is_deleted and len(known) < 3 * _NEAR:
             known[row.id] = row
             line.append(row)
     return sorted(known.values(), key=lambda row: (_begin(row), row.seq))
+
+
+def _words(triple: Triple) -> dict[str, str]:
+    return {"subject": triple.subject, "relation": triple.relation}
 
 
 # -- where it belongs --------------------------------------------------------------------------------------------------
@@ -157,18 +201,16 @@ def _holds(row: Row, at: int) -> bool:
     return _begin(row) <= at and (row.valid_to is None or at < row.valid_to)
 
 
-def _said_before(new: _New, same: list[Row], chain: list[Row]) -> Row | None:
-    """Return the item that says it already, for the same time."""
-    for row in same:
-        if new.sources <= set(names(row.sources)):
-            return row
-    for row in same:
-        if _holds(row, new.since):
-            return row
+def _said_before(tx: Read, new: _New, chain: list[Row]) -> list[Row]:
+    """Return the items that say it already for the same time, best first."""
     if not new.is_exclusive:
-        return next((row for row in same if row.status == ItemStatus.ACTIVE), None)
+        same = _same(tx, new)
+        return [row for row in same if _holds(row, new.since)] or [
+            row for row in same if row.status == ItemStatus.ACTIVE
+        ]
+    same = [row for row in chain if _says(row, new.learned)]
     after = _after(new, chain)
-    return next((row for row in same if after is not None and row.seq == after.seq), None)
+    return [row for row in same if _holds(row, new.since)] or [row for row in same if row is after]
 
 
 def _after(new: _New, chain: list[Row]) -> Row | None:
@@ -181,7 +223,7 @@ def _place(new: _New, chain: list[Row]) -> _Place:
     holding = [row for row in chain if _holds(row, new.since)]
     return _Place(
         before=[row for row in holding if _begin(row) < new.since],
-        peers=[row for row in holding if _begin(row) == new.since],
+        peers=[row for row in holding if _begin(row) == new.since][-CONTRADICTIONS_MAX:],
         after=_after(new, chain),
     )
 
@@ -229,7 +271,7 @@ def _state(new: _New) -> State:
         subject=triple.subject if triple else None,
         relation=triple.relation if triple else None,
         object=triple.object if triple else None,
-        sources=tuple(row.id for row in new.evidence),
+        sources=_named([row.id for row in new.evidence]),
         label=_strictest([state_of(row).label for row in new.evidence]),
         confidence=learned.confidence,
         valid_from=new.since,
@@ -239,12 +281,12 @@ def _state(new: _New) -> State:
 
 def _see_again(tx: Tx, row: Row, new: _New, who: By) -> Row:
     state = state_of(row)
-    fresh = [one for one in new.evidence if one.id not in state.sources]
+    fresh = [one for one in new.evidence if one.id not in state.sources and not _was_counted(tx, one, row)]
     if not fresh:
         return row
     rest_on(tx, row.seq, [one.seq for one in fresh])
     changes: dict[str, Any] = {
-        "sources": (*state.sources, *(one.id for one in fresh)),
+        "sources": _named([*state.sources, *(one.id for one in fresh)]),
         "seen_count": state.seen_count + 1,
         "confidence": max(state.confidence, new.learned.confidence),
         "label": _strictest([state.label, *(state_of(one).label for one in fresh)]),
@@ -256,6 +298,17 @@ def _see_again(tx: Tx, row: Row, new: _New, who: By) -> Row:
         who = together(tx, who)
         _end_sooner(tx, row, new.since, who)
     return change(tx, row, replace(state, **changes), Change.SEEN, who)
+
+
+def _was_counted(tx: Read, event: Row, row: Row) -> bool:
+    """Whether an event was a source of an item that no longer names all of them."""
+    if len(names(row.sources)) < SOURCES_MAX:
+        return False
+    return tx.execute(_IS_SOURCE, event=event.seq, item=row.seq).fetchone() is not None
+
+
+def _named(sources: list[str]) -> tuple[str, ...]:
+    return tuple(sources) if len(sources) <= SOURCES_MAX else (sources[0], *sources[1 - SOURCES_MAX :])
 
 
 def _end_sooner(tx: Tx, row: Row, since: int, who: By) -> None:

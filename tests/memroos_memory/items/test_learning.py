@@ -4,6 +4,7 @@ from tests.memroos_memory.items.conftest import ANN, MEMORY, Memory, day, event
 from memroos_contracts.governance import Label, Sensitivity
 from memroos_contracts.memory_items import Change, ItemKind, ItemStatus, ItemView, Successor, Triple
 from memroos_memory import items
+from memroos_memory.items import learning
 
 
 def lives(memory: Memory, source: str, city: str, since: int | None = None, until: int | None = None) -> ItemView:
@@ -115,6 +116,20 @@ def test_an_event_with_the_same_words_is_not_what_was_learned(memory: Memory) ->
     assert memory.learn("mem_1", "Ann likes tea").kind is ItemKind.FACT
 
 
+def test_what_is_said_very_often_names_its_first_event_and_the_newest(memory: Memory) -> None:
+    count = learning.SOURCES_MAX + 3
+    for number in range(count):
+        memory.say(str(number))
+        fact = memory.learn(f"mem_{number}", "Ann likes tea")
+    before = memory.last_seq
+
+    memory.learn("mem_1", "Ann likes tea")  # not named any more, and not counted twice
+
+    assert memory.get(fact.id).seen_count == count
+    assert memory.get(fact.id).sources == ("mem_0", *(f"mem_{number}" for number in range(4, count)))
+    assert memory.last_seq == before
+
+
 # -- one value at a time -----------------------------------------------------------------------------------------------
 
 
@@ -203,6 +218,15 @@ def test_two_values_from_the_same_instant_contradict_each_other_and_both_stay(me
     assert (berlin.contested, berlin.contradicts, berlin.status) == (True, (rome.id,), ItemStatus.ACTIVE)
     assert (rome.contested, rome.contradicts, rome.status) == (True, (berlin.id,), ItemStatus.ACTIVE)
     assert memory.read(items.history, berlin.id)[-1].change is Change.CONTEST
+
+
+def test_a_contradiction_of_many_stays_within_bounds(memory: Memory) -> None:
+    for number in range(learning.CONTRADICTIONS_MAX + 2):
+        memory.say(str(number), at=day(1))
+        last = lives(memory, f"mem_{number}", f"City {number}")
+
+    assert len(last.contradicts) == learning.CONTRADICTIONS_MAX
+    assert memory.get(last.contradicts[-1]).contradicts[-1] == last.id
 
 
 def test_what_comes_after_a_contradiction_supersedes_both_sides(memory: Memory) -> None:
