@@ -233,7 +233,7 @@ class Kernel:
             "limits": self.limits,
             "push_terms": self.push_terms,
             "remote_agents": self.remote_agents,
-            "process": operations.Process(self.db, __version__, self.started_at),
+            "process": operations.Process(self.db, __version__, self.started_at, self.handover),
             "recalls": memory.Recalls(self.memory_service),
             "memory_items": memory.Items(self.memory_service),
             "memory_upkeep": memory.Upkeep(self.memory_service),

@@ -67,6 +67,23 @@ class ProcessStanding(msgspec.Struct, frozen=True):
     changes: int
 
 
+class MemoryStanding(msgspec.Struct, frozen=True):
+    """How far memories are handed over to the memory service."""
+
+    configured: bool
+    connected: bool
+    """Whether the last contact succeeded."""
+    pending: int
+    """The workspace's events that the service has not taken over yet; counted up to 10,000."""
+    refused: int
+    """How many of them it refused; replaying the dead letters offers them again."""
+    removals: int
+    """Removals that it has not heard of yet. What they are about is hidden already."""
+    away_since: datetime | None = None
+    """Since when it does not answer."""
+    error: str = ""
+
+
 class OperationsView(msgspec.Struct, frozen=True):
     """How the kernel stands. Counts are those of the caller's workspace."""
 
@@ -80,3 +97,4 @@ class OperationsView(msgspec.Struct, frozen=True):
     events: EventLogStanding
     process: ProcessStanding | None
     """None outside the default workspace: other workspaces do not see how busy the whole house is."""
+    memory: MemoryStanding

@@ -10,6 +10,7 @@ from memroos.memory.bell import Bell
 from memroos.memory.client import HttpMemoryStore
 from memroos.memory.errors import MemoryOutcomeUnknown, NotYourStream
 from memroos.memory.queries import find
+from memroos.memory.queries.pending import count_backlog
 from memroos.memory.router import Items, Recalls, Service, Upkeep
 from memroos.memory.service import (
     Event,
@@ -45,6 +46,7 @@ __all__ = [
     "Service",
     "Upkeep",
     "append_event",
+    "count_backlog",
     "disclose",
     "find",
     "ingest",

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import text
 
+from memroos import memory
 from memroos_contracts.broker import TaskState
 from memroos_contracts.governance import Action, Asset
 from memroos_contracts.identity import DEFAULT_WORKSPACE
@@ -17,6 +18,7 @@ from memroos_contracts.operations import (
     EventLogStanding,
     InboxCounts,
     LedgerStanding,
+    MemoryStanding,
     OperationsView,
     ProcessStanding,
 )
@@ -59,6 +61,8 @@ class Process(msgspec.Struct, frozen=True):
     db: Database
     version: str
     started_at: datetime
+    handover: memory.HandOver | None = None
+    """None where no memory service is configured."""
 
 
 def get_overview(tx: Read, process: Process) -> OperationsView:
@@ -84,6 +88,7 @@ def get_overview(tx: Read, process: Process) -> OperationsView:
         ledger=_ledger(tx),
         events=_event_log(tx),
         process=_process(process, tx.now) if tx.actor.workspace == DEFAULT_WORKSPACE else None,
+        memory=_memory(tx, process),
     )
 
 
@@ -108,6 +113,22 @@ def _event_log(tx: Read) -> EventLogStanding:
     (oldest,) = tx.execute(_OLDEST_EVENT).fetchone()
     last: int = newest[0] if newest else 0
     return EventLogStanding(oldest=last + 1 if oldest is None else oldest, newest=last)
+
+
+def _memory(tx: Read, process: Process) -> MemoryStanding:
+    if process.handover is None:
+        return MemoryStanding(configured=False, connected=False, pending=0, refused=0, removals=0)
+    standing = process.handover.standing
+    counts = memory.count_backlog(tx)
+    return MemoryStanding(
+        configured=True,
+        connected=standing.connected,
+        pending=counts.pending,
+        refused=counts.refused,
+        removals=counts.removals,
+        away_since=standing.since,
+        error=standing.error,
+    )
 
 
 def _process(process: Process, now: datetime) -> ProcessStanding:

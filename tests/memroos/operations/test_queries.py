@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import text
 from tests.actors import AGENT, OPERATOR, STRANGER, agent_actor
 from tests.conftest import START, Policy
+from tests.memroos.memory.service_twin import ServiceTwin
 
-from memroos import audit, broker, bus, operations, registry
+from memroos import audit, broker, bus, memory, operations, registry
 from memroos_contracts.broker import Message, MessageRole, Part, TaskState
 from memroos_contracts.errors import Denied
 from memroos_contracts.governance import Action
@@ -173,3 +174,23 @@ def test_policy_is_asked(db: Database, process: operations.Process, policy: Poli
 
     with pytest.raises(Denied):
         overview(db, process, AGENT)
+
+
+def test_what_waits_for_the_memory_service_is_counted_for_the_workspace_alone(db: Database) -> None:
+    handover = memory.HandOver(db, ServiceTwin().store(), memory.Bell())
+    process = operations.Process(db, "0.1.0", START, handover)
+    for actor, texts in ((AGENT, ("one", "two")), (STRANGER, ("three",))):
+        for said in texts:
+            event = db.write_now(actor, memory.remember, stream=actor.principal, kind="memory", text=said)
+    db.write_now(STRANGER, memory.remove_event, event.id)
+
+    found = [overview(db, process, actor).memory for actor in (OPERATOR, STRANGER)]
+
+    assert [(one.configured, one.connected) for one in found] == [(True, False)] * 2
+    assert [(one.pending, one.removals) for one in found] == [(2, 0), (1, 1)]
+
+
+def test_without_a_memory_service_nothing_waits(db: Database, process: operations.Process) -> None:
+    db.write_now(AGENT, memory.remember, stream=AGENT.principal, kind="memory", text="one")
+    found = overview(db, process).memory
+    assert (found.configured, found.pending) == (False, 0)

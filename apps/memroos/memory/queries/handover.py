@@ -29,6 +29,9 @@ _PENDING = Hot(
         .subquery()
     )
 )
+_PENDING_REMOVALS = Hot(
+    select(func.count()).where(_R.seq > bindparam("after"), _R.workspace_id == bindparam("workspace"))
+)
 _EVENTS = Hot(
     select(*(getattr(_E, name) for name in Row._fields))
     .where(_E.seq > bindparam("after"), _E.seq <= bindparam("until"))
@@ -115,6 +118,11 @@ def count_pending(tx: Read, place: Place, workspace: str) -> int:
     """Return how many of a workspace's events wait, the refused ones included; at most `PENDING_COUNTED_MAX`."""
     found = tx.execute(_PENDING, after=place.event_seq, workspace=workspace, most=PENDING_COUNTED_MAX).fetchone()
     return int(found[0]) + len(list_aside(tx, workspace))
+
+
+def count_removals(tx: Read, place: Place, workspace: str) -> int:
+    """Return how many of a workspace's removals wait."""
+    return int(tx.execute(_PENDING_REMOVALS, after=place.removal_seq, workspace=workspace).fetchone()[0])
 
 
 def list_aside(tx: Read, workspace: str) -> list[int]:

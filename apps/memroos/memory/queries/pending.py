@@ -33,6 +33,24 @@ def find_pending(tx: Read, query: RecallQuery) -> Pending:
     return Pending(count, hits, measure)
 
 
+class BacklogCounts(msgspec.Struct, frozen=True):
+    """How much the memory service has not taken over."""
+
+    pending: int
+    refused: int
+    removals: int
+
+
+def count_backlog(tx: Read) -> BacklogCounts:
+    """Return how much of the actor's workspace waits, the refused events included."""
+    workspace = tx.actor.workspace
+    return BacklogCounts(
+        pending=count_pending(tx),
+        refused=len(handover.list_aside(tx, workspace)),
+        removals=handover.count_removals(tx, handover.get_place(tx), workspace),
+    )
+
+
 def count_pending(tx: Read) -> int:
     """Return how many of the workspace's events the memory service has not taken over."""
     return handover.count_pending(tx, handover.get_place(tx), tx.actor.workspace)

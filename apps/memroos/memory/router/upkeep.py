@@ -55,7 +55,8 @@ class Upkeep:
         store = self._service.store
         loop = asyncio.get_running_loop()
         until = loop.time() + request.wait_s
-        if not await self._service.caught_up(request.wait_s):
+        handover = self._service.handover
+        if handover is not None and not await handover.caught_up(request.wait_s):
             await store.position()  # away: that is said, instead of something about jobs
         left = msgspec.structs.replace(request, wait_s=max(0.0, until - loop.time()))
         report = await store.wait(viewer_of(actor), left)

@@ -31,7 +31,7 @@ BATCH_BYTES = 2_000_000
 """Both bound what one request holds, and so what is sent again after a crash."""
 
 PAUSE_S = 0.1
-PAUSE_MAX_S = 10.0
+PAUSE_MAX_S = 2.0
 """Longest pause while the service is away: so late, at the most, it gets what it missed."""
 
 IDLE_S = 5.0

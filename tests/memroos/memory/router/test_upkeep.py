@@ -1,5 +1,6 @@
 """The service's work, seen and steered through the kernel."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from memroos_contracts.governance import Action
 from memroos_contracts.memory_errors import MemoryServiceUnavailable
 from memroos_contracts.memory_items import ItemKind
 from memroos_contracts.memory_work import JobState, ReindexRequest, WaitRequest
+from memroos_kit.stopping import Stopping
 
 DOWN = httpx.ConnectError("nobody listens")
 
@@ -40,6 +42,23 @@ def test_waiting_covers_what_was_not_handed_over_yet(house: House, remember: Rem
     assert (report.idle, report.pending) == (False, 1)
     report = house.run(wait)
     assert (report.idle, report.pending) == (True, 0)
+
+
+def test_waiting_outlasts_a_short_absence_of_the_service(house: House, remember: Remember) -> None:
+    remember("crane")
+    house.twin.away = DOWN
+
+    async def wait(routers: Any) -> Any:
+        stop = Stopping()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(routers.handover.run(stop))
+            await asyncio.sleep(0.05)
+            asyncio.get_running_loop().call_later(0.1, setattr, house.twin, "away", None)
+            report = await routers.upkeep.wait(AGENT, WaitRequest(wait_s=5))
+            stop.set()
+        return report
+
+    assert (house.run(wait).idle, len(house.twin.order)) == (True, 1)
 
 
 def test_waiting_for_a_service_that_is_away_says_so(house: House, remember: Remember) -> None:
