@@ -10,14 +10,13 @@ with it. Every entity belongs to one scope: no way leads from one to another.
 from pathlib import Path
 
 from memroos_memory.graph.names import entity_name
-from memroos_memory.graph.neo4j_graph import Neo4jGraph
 from memroos_memory.graph.port import Graph, GraphCount, GraphEntry, GraphHit, Neighbour
 from memroos_memory.graph.sqlite_graph import SqliteGraph
 from memroos_memory.settings import MemorySettings
 
 __all__ = [
-    "Graph", "GraphCount", "GraphEntry", "GraphHit", "Neighbour", "Neo4jGraph", "SqliteGraph", "entity_name",
-    "graph_file", "open_graph",
+    "Graph", "GraphCount", "GraphEntry", "GraphHit", "Neighbour", "SqliteGraph", "entity_name", "graph_file",
+    "open_graph",
 ]  # fmt: skip
 
 
@@ -33,6 +32,9 @@ def open_graph(settings: MemorySettings) -> Graph:
     IndexUnavailable.
     """
     if settings.graph_store == "neo4j":
+        # Only now: the driver takes 30 MB and a fifth of a second from every start.
+        from memroos_memory.graph.neo4j_graph import Neo4jGraph  # noqa: PLC0415
+
         password = settings.neo4j_password
         return Neo4jGraph(settings.neo4j_uri, settings.neo4j_user, password.reveal() if password else "")
     return SqliteGraph(graph_file(settings))

@@ -15,7 +15,8 @@ from tests.flows.kernel import free_port
 from tests.memroos_memory.graph.neo4j_server.server import Neo4jServer, can_run
 from tests.memroos_memory.graph.twin import MemoryGraph
 
-from memroos_memory.graph import Graph, Neo4jGraph, SqliteGraph
+from memroos_memory.graph import Graph, SqliteGraph
+from memroos_memory.graph.neo4j_graph import Neo4jGraph
 
 URI = os.environ.get("MEMROOS_TEST_NEO4J_URI", "")
 NEO4J = pytest.param("neo4j", marks=() if URI else (pytest.mark.long, pytest.mark.timeout(900)))

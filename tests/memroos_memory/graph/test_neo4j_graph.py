@@ -17,7 +17,8 @@ from tests.memroos_memory.graph.twin import MemoryGraph
 
 from memroos_contracts.memory_errors import IndexUnavailable
 from memroos_kit.settings import Secret
-from memroos_memory.graph import Graph, GraphCount, GraphEntry, Neo4jGraph, cypher, neo4j_graph, open_graph
+from memroos_memory.graph import Graph, GraphCount, GraphEntry, cypher, neo4j_graph, open_graph
+from memroos_memory.graph.neo4j_graph import Neo4jGraph
 from memroos_memory.settings import MemorySettings
 
 T = TypeVar("T")

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -214,3 +216,13 @@ def test_the_settings_say_where_the_graph_is(tmp_path: Path) -> None:
     asyncio.run(story())
     assert graph_file(settings) == tmp_path / "memory" / "graph" / "graph.db"
     assert graph_file(settings).is_file()
+
+
+def test_a_graph_in_a_file_needs_no_driver_of_a_server(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from memroos_memory import graph, settings; "
+        "graph.open_graph(settings.MemorySettings(data_dir=Path(sys.argv[1]))); print('neo4j' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+
+    assert said.stdout.strip() == "False"
