@@ -206,9 +206,14 @@ def recover_interrupted(tx: Tx, *, most: int = 500) -> int:
     return len(rows)
 
 
-def forget_done(tx: Tx, older_than: timedelta, *, most: int = 500) -> int:
-    """Delete the rows of jobs that were done long ago; return how many."""
-    return tx.execute(sql.FORGET, before=to_micros(tx.now - older_than), most=most).rowcount
+def forget_done(tx: Tx, older_than: timedelta, *, most: int = 1_000) -> int:
+    """Delete the oldest rows of jobs that are done; return how many, which may be 0 where none is old enough.
+
+    Work on whole indexes is remembered for a day longer.
+    """
+    before = tx.now - older_than
+    of_index = to_micros(before - timedelta(days=1))
+    return tx.execute(sql.FORGET, before=to_micros(before), before_of_index=of_index, most=most).rowcount
 
 
 def next_due(tx: Read, labels: Collection[JobLabel]) -> int | None:

@@ -55,8 +55,9 @@ EXPIRED = Hot(text(
 RUNNING = Hot(text(f"SELECT {COLUMNS} FROM job WHERE state = 'running' ORDER BY seq LIMIT :most"))
 NEXT_DUE = Hot(text("SELECT min(not_before) FROM job WHERE state = 'waiting' AND label = :label"))
 FORGET = Hot(text(
-    "DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE state = 'done' AND updated_at < :before"
-    " ORDER BY seq LIMIT :most)"
+    "DELETE FROM job WHERE seq IN ("
+    " SELECT seq FROM (SELECT seq, scope_seq, updated_at FROM job WHERE state = 'done' ORDER BY seq LIMIT :most)"
+    " WHERE updated_at < CASE scope_seq WHEN 0 THEN :before_of_index ELSE :before END)"
 ))  # fmt: skip
 
 VISIBLE = (

@@ -55,9 +55,9 @@ def create_worker(parts: Parts) -> Worker:
         JobLabel.GRAPH: graphing(parts.db, parts.graph),
     }
 
-    def forget_echoes(tx: Tx) -> None:
+    def forget_echoes(tx: Tx) -> int:
         """Forget what was handed out long ago."""
-        echo.forget(tx, timedelta(days=settings.echo_days))
+        return echo.forget(tx, timedelta(days=settings.echo_days))
 
     return Worker(
         parts.db,

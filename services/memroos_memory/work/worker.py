@@ -23,8 +23,10 @@ HandleAll = Callable[[Sequence[Taken]], Awaitable[None]]
 
 LONGEST_REST_S = 5.0
 AFTER_TROUBLE_S = 1.0
-KEEP_DONE = timedelta(hours=1)
+KEEP_DONE = timedelta(minutes=10)
 UPKEEP_S = 30.0
+BETWEEN_CHUNKS_S = 0.02
+"""So that others get their turn at the writer while much is forgotten."""
 
 _SERVICE = service_actor("memory")
 _log = log.get(__name__)
@@ -58,7 +60,7 @@ class Worker:
         plan: how often a job is tried.
         lease_s: how long a job is held; a living handler's is extended.
         bell: rings when jobs come into line; without one the worker looks every few seconds, or when it is woken.
-        upkeep: verbs that forget what is old, called now and then.
+        upkeep: verbs that forget some of what is old and say how much, called now and then until there is no more.
     """
 
     def __init__(  # noqa: PLR0913 - a composition root's constructor
@@ -70,7 +72,7 @@ class Worker:
         plan: jobs.Plan | None = None,
         lease_s: float = 120.0,
         bell: jobs.Bell | None = None,
-        upkeep: Sequence[Callable[[Tx], object]] = (),
+        upkeep: Sequence[Callable[[Tx], int]] = (),
     ) -> None:
         self._db = db
         self._handles = handles
@@ -233,11 +235,15 @@ class Worker:
             try:
                 await self._db.write(_SERVICE, jobs.extend, list(self._held.values()), lease_s=self._lease_s)
                 await self._db.write(_SERVICE, jobs.recover_expired, self._plan)
-                await self._db.write(_SERVICE, jobs.forget_done, KEEP_DONE)
-                for verb in self._upkeep:
-                    await self._db.write(_SERVICE, verb)
+                for verb in (_forget_done, *self._upkeep):
+                    while await self._db.write(_SERVICE, verb) and not stopping.is_set():
+                        await stopping.first(stopping.wait(), timeout_s=BETWEEN_CHUNKS_S)
             except Exception:  # noqa: BLE001 - the loop outlives a full disk
                 _log.exception("work.upkeep_failed")
+
+
+def _forget_done(tx: Tx) -> int:
+    return jobs.forget_done(tx, KEEP_DONE)
 
 
 def _finish_all(tx: Tx, some: Sequence[Taken]) -> None:

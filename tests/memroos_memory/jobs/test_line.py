@@ -193,13 +193,16 @@ def test_the_line_says_when_the_next_job_is_due(db: Database, clock: ManualClock
 
 def test_what_was_done_long_ago_is_forgotten_and_what_is_dead_is_not(db: Database, clock: ManualClock) -> None:
     done, dead, waiting = put(db), put(db), put(db)
-    first, second, _ = take(db)
-    db.write_now(SERVICE, jobs.finish, first)
+    rebuilt = put(db, JobLabel.REINDEX, scope_seq=0, payload={"workspace": "ws"})
+    first, second, _, index = take(db)
+    for job in (first, index):
+        db.write_now(SERVICE, jobs.finish, job)
     db.write_now(SERVICE, jobs.fail, second, "no", jobs.Plan(attempts_max=1))
     clock.advance(hours=2)
 
     assert db.write_now(SERVICE, jobs.forget_done, timedelta(hours=1)) == 1
     with pytest.raises(TypeError):
         state(db, done)
+    assert state(db, rebuilt)[0] == "done"
     assert state(db, dead)[0] == "dead"
     assert state(db, waiting)[0] == "running"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 
 import pytest
 from tests.memroos_memory.work.conftest import SERVICE, VIEWER, Service, said
@@ -9,7 +10,8 @@ from tests.memroos_memory.work.conftest import SERVICE, VIEWER, Service, said
 from memroos_contracts.errors import NotFound, StorageFull
 from memroos_contracts.memory_errors import EmbedderFailed
 from memroos_contracts.memory_work import JobLabel, JobState, WaitRequest
-from memroos_kit.db import Database
+from memroos_kit.clock import ManualClock
+from memroos_kit.db import Database, Tx
 from memroos_kit.stopping import Stopping
 from memroos_memory import jobs, work
 from memroos_memory.jobs import Taken
@@ -246,3 +248,45 @@ def test_whoever_waits_is_let_go_when_the_process_ends(service: Service) -> None
         assert not waiting.result().idle
 
     asyncio.run(story())
+
+
+def test_what_is_old_is_forgotten_while_the_worker_works_however_much_it_is(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def much_is_done(tx: Tx) -> None:
+        for _ in range(2_500):
+            jobs.enqueue(tx, JobLabel.DERIVE, scope_seq=1)
+        for job in jobs.take(tx, limit=2_500, lease_s=60):
+            jobs.finish(tx, job)
+
+    service.db.write_now(SERVICE, much_is_done)
+    monkeypatch.setattr(work.worker, "KEEP_DONE", timedelta(seconds=-1))
+    monkeypatch.setattr(work.worker, "UPKEEP_S", 0.01)
+
+    async def story() -> None:
+        await until(lambda: service.rows("SELECT count(*) FROM job") == [(0,)])
+
+    asyncio.run(working(work.Worker(service.db, {}), story))
+
+
+def test_the_lease_of_work_that_takes_long_is_extended(
+    service: Service, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work.worker, "UPKEEP_S", 0.01)
+    ended: list[int] = []
+
+    async def slow(job: Taken) -> None:
+        for _ in range(4):
+            clock.advance(seconds=50)
+            await asyncio.sleep(0.05)
+        ended.append(job.token)
+
+    async def story() -> None:
+        await put(service.db)
+        await until(lambda: ended != [] and service.counts.running == 0)
+
+    handles = {JobLabel.DERIVE: slow}
+    asyncio.run(working(work.Worker(service.db, handles, bell=service.bell, lease_s=120), story))
+
+    assert ended == [1]
+    assert service.rows("SELECT state, attempts FROM job") == [("done", 0)]
