@@ -5,8 +5,9 @@ of the database, on one snapshot, does the rest.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -133,20 +134,20 @@ class Recall:
         """Ask what is not in the database; an arm that cannot answer is missing, and the others go on."""
         missing: dict[Arm, str] = {}
         related = asyncio.ensure_future(
-            self._tried(Arm.GRAPH, missing, self._related(question, seen.scopes), dict[int, float]())
+            self._tried(Arm.GRAPH, missing, lambda: self._related(question, seen.scopes), dict[int, float]())
         )
         try:
-            vector = await self._tried(Arm.VECTOR, missing, self._vector(query), None)
+            vector = await self._tried(Arm.VECTOR, missing, lambda: self._vector(query), None)
             near: list[int] = []
             if vector is not None and seen.items > dense.EXACT:
-                near = await self._tried(Arm.VECTOR, missing, self._near(vector, seen.scopes), near)
+                near = await self._tried(Arm.VECTOR, missing, partial(self._near, vector, seen.scopes), near)
             return Evidence(vector, near, await related), missing
         finally:
             related.cancel()
 
-    async def _tried(self, arm: Arm, missing: dict[Arm, str], asked: Coroutine[Any, Any, T], otherwise: T) -> T:
+    async def _tried(self, arm: Arm, missing: dict[Arm, str], ask: Callable[[], Awaitable[T]], otherwise: T) -> T:
         try:
-            return await asked
+            return await ask()
         except (EmbedderFailed, IndexUnavailable) as error:
             missing[arm] = str(error)
             _log.info("recall.arm_missing", arm=arm.value, reason=str(error))
