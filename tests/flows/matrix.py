@@ -22,6 +22,9 @@ UNKNOWN = {
     "approval": "apr_00000000000000000000000000",
     "message": "msg_00000000000000000000000000",
     "memory": "mem_00000000000000000000000000",
+    "memory_item": "itm_00000000000000000000000000",
+    "memory_scope": "scp_00000000000000000000000000",
+    "memory_job": "job_00000000000000000000000000",
     "task": "task_00000000000000000000000000",
     "push": "push_00000000000000000000000000",
     "audit_event": "aud_00000000000000000000000000",
@@ -112,6 +115,9 @@ class World:
             "approval": lambda who, _: str(self._decision(who)["approval_id"]),
             "message": self._make_message,
             "memory": self._make_memory,
+            "memory_item": self._make_memory,
+            "memory_scope": self._make_memory_scope,
+            "memory_job": self._make_memory_job,
             "task": self._make_task,
             "push": self._make_push,
             "audit_event": self._find_audit_event,
@@ -151,6 +157,19 @@ class World:
 
     def _make_memory(self, owner: Caller, _: str) -> str:
         return str(self.done(owner, "POST", "/api/agent-memory", {"text": "A thing to remember."})["id"])
+
+    def _make_memory_scope(self, owner: Caller, _: str) -> str:
+        about = f"user-{next(self._numbers)}"
+        self.done(owner, "POST", "/api/agent-memory", {"text": "A thing to remember.", "user_id": about})
+        self.done(owner, "POST", "/api/memory/jobs/wait", {"wait_s": 10})
+        scopes = self.done(owner, "GET", "/api/memory/scopes")["items"]
+        return next(str(scope["id"]) for scope in scopes if scope["user_id"] == about)
+
+    def _make_memory_job(self, owner: Caller, _: str) -> str:
+        operator = self.people_of(owner)[Role.OPERATOR]
+        scope = self._make_memory_scope(operator, "")
+        jobs = self.done(operator, "GET", "/api/memory/jobs?limit=100")["items"]
+        return next(str(job["id"]) for job in jobs if job["scope_id"] == scope)
 
     def _make_task(self, owner: Caller, path: str) -> str:
         people = self.people_of(owner)

@@ -12,8 +12,8 @@ import pytest
 from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
 from starlette.routing import BaseRoute, Mount, Route
 from tests.flows import matrix
-from tests.flows.kernel import Kernel
 from tests.flows.matrix import UNKNOWN, Caller, World
+from tests.flows.memory import System
 
 from memroos.web import access
 from memroos.web.a2a import Cards, compat, create_a2a_app
@@ -22,6 +22,17 @@ from memroos_contracts.identity import Role
 from memroos_kit.clock import SystemClock
 
 TOKEN = {"fencing_token": 1}
+SCORE = {"questions": 1, "recall_at_5": 1.0, "recall_at_10": 1.0}
+EVAL = {
+    "file": "questions.json",
+    "file_digest": "sha256:0",
+    "configuration": "recall",
+    "turns": 1,
+    "overall": SCORE,
+    "categories": {},
+    "query_p50_ms": 1.0,
+    "query_p95_ms": 1.0,
+}
 A2A = {"A2A-Version": "1.0"}
 HEADERS = {"updateAgent": {"If-Match": '"1"'}, "updateRemoteAgent": {"If-Match": "*"}}
 BODIES: dict[str, Any] = {
@@ -50,7 +61,17 @@ BODIES: dict[str, Any] = {
     "replyToInboxMessage": lambda _: {"body": {}},
     "requeueInboxMessage": lambda _: {},
     "recallMemory": lambda _: {"query": "albatross"},
+    "recallContext": lambda _: {"recall": {"query": "albatross"}},
     "writeAgentMemory": lambda _: {"text": "remember"},
+    "writeAgentMemories": lambda _: {"memories": [{"text": "remember"}]},
+    "queryMemoryItems": lambda _: {},
+    "updateMemoryItem": lambda _: {"confidence": 0.5},
+    "supersedeMemoryItem": lambda _: {"text": "Another thing to remember."},
+    "rollbackMemoryScope": lambda _: {"to_seq": 0},
+    "waitForMemoryJobs": lambda _: {"wait_s": 0},
+    "replayMemoryDeadLetters": lambda _: {},
+    "reindexMemory": lambda _: {"indexes": ["graph"]},
+    "keepRecallEval": lambda _: EVAL,
     "a2aSendMessage": lambda _: {"message": matrix.message(), "configuration": {"returnImmediately": True}},
     "a2aSendStreamingMessage": lambda _: {"message": matrix.message()},
     "searchCatalog": lambda _: {"query": {"text": "anybody"}},
@@ -115,14 +136,17 @@ ENDINGS = {
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Two workspaces in a kernel of their own."""
+    """Two workspaces in a kernel of their own, with a memory service."""
     settings = {
         "request_burst": "1000000",
         "requests_per_minute": "10000000",
         "default_agent": "",
         "outbound_allow": "*,127.0.0.1",
     }
-    with Kernel(tmp_path_factory.mktemp("matrix"), settings=settings) as kernel, matrix.world(kernel) as made:
+    with (
+        System(tmp_path_factory.mktemp("matrix"), settings=settings) as system,
+        matrix.world(system.kernel) as made,
+    ):
         yield made
 
 
@@ -197,7 +221,7 @@ class Door:
         }.items():
             path = path.replace(f"{{{name}}}", value)
         kinds = ("key", "decision", "approval", "message", "memory_id", "memory", "task", "id", "event", "notification")
-        for name in kinds:
+        for name in (*kinds, "scope_id", "job"):
             path = path.replace(f"{{{name}}}", object_id)
         if self.row.operation == "proveAuditInclusion":
             path += f"?event={UNKNOWN['audit_event']}"
@@ -336,7 +360,7 @@ def can_own(kind: str, role: Role) -> bool:
     """Whether a role has objects of this kind of its own."""
     if kind in {"decision", "approval"}:
         return role in {Role.AGENT, Role.SERVICE}
-    if kind in {"task", "memory", "push"}:
+    if kind in {"task", "memory", "memory_item", "memory_scope", "push"}:
         return role in {Role.AGENT, Role.SERVICE, Role.OPERATOR}
     if kind in {"message", "key", "agent"}:
         return role is Role.AGENT
