@@ -24,6 +24,11 @@ _AT_ONCE = 256
 """Points in one call of the engine, which holds the interpreter for as long."""
 
 
+_FLUSH_EVERY = 50_000
+"""Points after which the engine's log is given up for what it has written: it grows by 2 kB for each point otherwise.
+Seldom, because that holds the interpreter for a quarter of a second."""
+
+
 class EdgeFailed(Exception):
     """The engine refused, or broke."""
 
@@ -52,6 +57,7 @@ class EdgeStore(mem0_setup.part("mem0.vector_stores.base").VectorStoreBase):  # 
         self.collection_name = collection_name
         self.embedding_model_dims = embedding_model_dims
         self.folder = Path(path) / collection_name
+        self._unflushed = 0
         self.create_col(collection_name, embedding_model_dims, "dot")
 
     def create_col(self, name: str, vector_size: int, distance: str) -> None:  # noqa: ARG002 - mem0's signature
@@ -89,6 +95,7 @@ class EdgeStore(mem0_setup.part("mem0.vector_stores.base").VectorStoreBase):  # 
         for start in range(0, len(points), _AT_ONCE):
             with _engine():
                 self._shard.update(edge.UpdateOperation.upsert_points(points[start : start + _AT_ONCE]))
+        self._changed(len(points))
 
     def search(
         self,
@@ -118,6 +125,14 @@ class EdgeStore(mem0_setup.part("mem0.vector_stores.base").VectorStoreBase):  # 
                 self._shard.update(
                     edge.UpdateOperation.delete_points([int(seq) for seq in ids[start : start + _AT_ONCE]])
                 )
+        self._changed(len(ids))
+
+    def _changed(self, number: int) -> None:
+        self._unflushed += number  # two threads at once may miscount a little, at no harm
+        if self._unflushed >= _FLUSH_EVERY:
+            self._unflushed = 0
+            with _engine():
+                self._shard.flush()
 
     def update(
         self, vector_id: int, vector: Sequence[float] | None = None, payload: dict[str, Any] | None = None

@@ -93,6 +93,29 @@ def test_reset_leaves_an_empty_store(store: Any) -> None:
     assert store.search("", rows(1)[0].tolist(), filters=within(1, 2)) == []
 
 
+def test_the_engines_log_does_not_grow_for_ever(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memroos_memory.vectors.edge_store._FLUSH_EVERY", 1_000)
+    flushed: list[int] = []
+    flush = store._shard.flush
+
+    class Shard:
+        """The engine's shard, with a count of how often it writes down what it has."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(shard, name)
+
+        def flush(self) -> None:
+            flushed.append(store._unflushed)
+            flush()
+
+    shard, store._shard = store._shard, Shard()
+    for _ in range(5):
+        store.insert(rows(400).tolist(), [{"scope": 1}] * 400, list(range(1, 401)))
+    store.delete_many(list(range(1, 401)))
+
+    assert len(flushed) == 2
+
+
 def test_threads_at_once_lose_nothing(store: Any) -> None:
     vectors = rows(800, seed=3)
     failures: list[Exception] = []

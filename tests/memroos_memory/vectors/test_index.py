@@ -56,6 +56,16 @@ def test_an_index_answers_the_same_after_it_was_closed_and_opened(tmp_path: Path
     assert asides(tmp_path) == []
 
 
+def test_it_tells_how_many_points_it_has_without_waiting(tmp_path: Path) -> None:
+    index = filled(tmp_path, points(rows(5)))
+    assert index.state().items == 5
+
+    run(index.remove([1, 2]))
+
+    assert index.state().items == 3
+    index.close()
+
+
 def test_a_new_index_is_whole_where_there_is_nothing_to_put_in(tmp_path: Path) -> None:
     empty = opened(tmp_path / "a")
     lacking = opened(tmp_path / "b", expected=5)
