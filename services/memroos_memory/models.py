@@ -62,7 +62,7 @@ class Item(Base):
         Index("ix_item_digest", "scope_seq", "digest"),
         Index(
             "ix_item_fact",
-            *("scope_seq", "subject", "relation", "valid_from", "object"),
+            *("scope_seq", "subject", "relation", "valid_from", "valid_to", "object"),
             sqlite_where=text("subject IS NOT NULL"),
         ),
         Index("ix_item_when", "scope_seq", "occurred_at"),

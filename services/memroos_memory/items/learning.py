@@ -1,14 +1,14 @@
 """Keeping what was learned from events: said again it counts once more, something newer supersedes what it replaces.
 
 Of a functional relation (where somebody lives) a subject has one value at a time. Its values are a chain in the order
-in which they begin to hold; a new one takes its place in it, also when it is learned late. Only what stands near that
-place is looked at, so that a long chain costs no more than a short one.
+in which they begin to hold; a new one takes its place in it, also when it is learned late. Only what stands next to
+that place is looked at, so that a long chain costs no more than a short one.
 """
 
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, or_, select
 
 from memroos_contracts.governance import Label, Sensitivity
 from memroos_contracts.memory_items import Change, ItemKind, ItemStatus, ItemView, Triple
@@ -46,12 +46,21 @@ _SAME_TRIPLE = Hot(
     .order_by(Item.status, Item.seq)
     .limit(_NEAR)
 )
-_UP_TO = Hot(
-    rows.where(*_about, Item.valid_from <= bindparam("since"))
+_HOLDING = Hot(
+    rows.where(
+        *_about,
+        Item.valid_from <= bindparam("since"),
+        or_(Item.valid_to.is_(None), Item.valid_to > bindparam("since")),
+    )
     .order_by(Item.valid_from.desc(), Item.seq.desc())
     .limit(_NEAR)
 )
-_AFTER = Hot(rows.where(*_about, Item.valid_from > bindparam("since")).order_by(Item.valid_from, Item.seq).limit(_NEAR))
+_LAST = Hot(  # also where it holds no more: what somebody put in its place may
+    rows.where(*_about, Item.valid_from <= bindparam("since"))
+    .order_by(Item.valid_from.desc(), Item.seq.desc())
+    .limit(1)
+)
+_AFTER = Hot(rows.where(*_about, Item.valid_from > bindparam("since")).order_by(Item.valid_from, Item.seq).limit(1))
 _DERIVED = Hot(
     rows.join(ItemSource, ItemSource.item_seq == Item.seq)
     .where(ItemSource.event_seq == bindparam("event"))
@@ -172,9 +181,9 @@ def _chain(tx: Read, new: _New) -> list[Row]:
     """Return the values of its relation that stand near it in time, and what somebody put in their place by hand."""
     assert new.learned.triple is not None
     about = {"scope": new.origin.scope_seq, "since": new.since, **_words(new.learned.triple)}
-    found = [Row(*one) for statement in (_UP_TO, _AFTER) for one in tx.execute(statement, **about).fetchall()]
-    known = {row.id: row for row in found}
-    line = list(found)
+    near = (_HOLDING, _LAST, _AFTER)
+    known = {one[1]: Row(*one) for statement in near for one in tx.execute(statement, **about).fetchall()}
+    line = list(known.values())
     while line:
         successor_id = line.pop().superseded_by
         if not successor_id or successor_id in known:

@@ -126,7 +126,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_item_digest", ["scope_seq", "digest"], unique=False)
         batch_op.create_index(
             "ix_item_fact",
-            ["scope_seq", "subject", "relation", "valid_from", "object"],
+            ["scope_seq", "subject", "relation", "valid_from", "valid_to", "object"],
             unique=False,
             sqlite_where=sa.text("subject IS NOT NULL"),
         )
