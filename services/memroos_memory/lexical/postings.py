@@ -110,6 +110,11 @@ class Postings:
             table = self._followed(tx, held, scope_seq, last)
             places = {word: self._places(tx, held, table, scope_seq, word, last) for word in words}
             size = held.size_bytes
+            if size > self._limit:  # one scope alone: its words are read again, its table stays
+                held.places.clear()
+                table.counted.clear()
+        if table.log_seq != last:
+            table = table.apart()
         self._account(scope_seq, size)
         return table, {word: found for word, found in places.items() if len(found.rows)}
 

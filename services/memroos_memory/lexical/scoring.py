@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memroos_kit.text.bm25 import idf
 from memroos_memory.lexical.postings import Places
@@ -20,7 +21,8 @@ K1 = 2.0
 B = 0.5
 """Who says much in one turn of a conversation mostly says more, rather than the same in more words."""
 
-_DENSE = 4_096  # from so many places on counting over all rows is cheaper than sorting them
+_MANY = 16
+"""A word is counted over all rows where it stands in more than one of so many."""
 
 
 class Weighed(NamedTuple):
@@ -30,6 +32,14 @@ class Weighed(NamedTuple):
     words: dict[str, tuple[Rows, Floats]]
     """For each word that stands anywhere: in which rows, and what it adds there."""
     idf: dict[str, float]
+
+    def covered(self, rows: Rows) -> Floats:
+        """Return how much all words together tell that stand in or around some rows."""
+        told = np.zeros(len(rows), np.float32)
+        for word, (places, _) in self.words.items():
+            at = np.minimum(np.searchsorted(places, rows), len(places) - 1)
+            told += np.float32(self.idf[word]) * (places[at] == rows)
+        return told
 
     def words_at(self, row: int) -> dict[str, float]:
         """Return what each word adds in a row."""
@@ -53,42 +63,65 @@ def score(
         words: the question's words, each once.
     """
     starts = np.cumsum([0, *(len(table) for table in tables)])
-    lengths = np.concatenate([table.length for table in tables]) if tables else np.zeros(0, np.float32)
-    documents = int(among.sum())
+    documents = int(np.count_nonzero(among))
+    norm = _norm(tables, among)
     scores = np.zeros(len(among), np.float32)
-    average = float(lengths[among].mean()) if documents else 1.0
-    norm = (K1 * (1 - B + B * lengths / max(average, 1e-9))).astype(np.float32)
     found: dict[str, tuple[Rows, Floats]] = {}
     weights: dict[str, float] = {}
     for word in words:
-        parts = [
-            (rows + start, counts)
-            for table, held, start in zip(tables, places, starts, strict=False)
-            if word in held
-            for rows, counts in [around(table, held[word])]
-        ]
-        if not parts:
-            continue
-        rows = np.concatenate([rows for rows, _ in parts]).astype(np.int32)
-        counts = np.concatenate([counts for _, counts in parts])
-        inside = among[rows]
-        if not inside.all():
+        rows, counts = _over(tables, places, starts, word)
+        if documents < len(among):
+            inside = among[rows]
             rows, counts = rows[inside], counts[inside]
         if not len(rows):
             continue
         weights[word] = idf(documents, len(rows))
-        added = (weights[word] * (K1 + 1)) * counts / (counts + norm[rows])
+        added = np.float32(weights[word] * (K1 + 1)) * counts / (counts + norm[rows])
         scores[rows] += added
-        found[word] = (rows, added.astype(np.float32))
+        found[word] = (rows, added)
     return Weighed(scores, found, weights)
 
 
-def around(table: Table, places: Places) -> tuple[Rows, Floats]:
+def _norm(tables: Sequence[Table], among: Bools) -> Floats:
+    """Return what a document's length does to its counts."""
+    lengths = tables[0].length if len(tables) == 1 else np.concatenate([table.length for table in tables])
+    average = float(lengths[among].mean()) if among.any() else 1.0
+    norm: Floats = np.float32(K1 * (1 - B)) + np.float32(K1 * B / max(average, 1e-9)) * lengths
+    return norm
+
+
+def _over(
+    tables: Sequence[Table], places: Sequence[Mapping[str, Places]], starts: NDArray[np.int64], word: str
+) -> tuple[Rows, Floats]:
+    """Return the rows in or around which a word stands, over all scopes."""
+    parts = [
+        (around(table, word, held[word]), start)
+        for table, held, start in zip(tables, places, starts, strict=False)
+        if word in held
+    ]
+    if len(parts) == 1 and not parts[0][1]:
+        return parts[0][0]
+    if not parts:
+        return np.zeros(0, np.int32), np.zeros(0, np.float32)
+    rows = np.concatenate([rows + np.int32(start) for (rows, _), start in parts])
+    return rows, np.concatenate([counts for (_, counts), _ in parts])
+
+
+def around(table: Table, word: str, places: Places) -> tuple[Rows, Floats]:
     """Return the rows in or around which a word stands, ordered, and how much it counts there."""
-    live = table.live[places.rows]
-    rows, text, meta = places.rows, places.text, places.meta
-    if not live.all():
-        rows, text, meta = rows[live], text[live], meta[live]
+    found = table.counted.get(word)
+    if found is None:
+        live = table.live[places.rows]
+        if not live.all():
+            places = Places(places.rows[live], places.text[live], places.meta[live])
+        found = (_everywhere if len(places.rows) * _MANY > len(table) else _here_and_there)(table, places)
+        table.counted[word] = found
+    return found
+
+
+def _here_and_there(table: Table, places: Places) -> tuple[Rows, Floats]:
+    """Count a word that stands in few rows."""
+    rows, text, meta = places
     turns = table.turn[rows] & (text > 0)
     near, near_text = rows[turns], text[turns]
     every, counts = [rows], [TEXT_WEIGHT * text + meta]
@@ -98,18 +131,25 @@ def around(table: Table, places: Places) -> tuple[Rows, Floats]:
         before, after = table.before[before], table.after[after]
         every += [before, after]
         counts += [near_text, near_text if distance else np.where(asks, TEXT_WEIGHT * near_text, near_text)]
-    return _summed(np.concatenate(every), np.concatenate(counts), len(table))
+    row, count = np.concatenate(every), np.concatenate(counts)
+    unique, at = np.unique(row[row >= 0], return_inverse=True)
+    return unique, np.bincount(at, count[row >= 0], len(unique)).astype(np.float32)
 
 
-def _summed(rows: Rows, counts: Floats, size: int) -> tuple[Rows, Floats]:
-    there = rows >= 0
-    rows, counts = rows[there], counts[there]
-    if len(rows) < _DENSE:
-        unique, at = np.unique(rows, return_inverse=True)
-        return unique, np.bincount(at, counts, len(unique)).astype(np.float32)
-    total = np.bincount(rows, counts, size)
-    unique = np.flatnonzero(total).astype(np.int32)
-    return unique, total[unique].astype(np.float32)
+def _everywhere(table: Table, places: Places) -> tuple[Rows, Floats]:
+    """Count a word that stands in many rows: over all of them, without sorting."""
+    text = np.zeros(len(table) + 1, np.float32)  # one more, for the neighbour of nobody
+    text[places.rows] = places.text
+    total = TEXT_WEIGHT * text[:-1]
+    total[places.rows] += places.meta
+    text[:-1][~table.turn] = 0
+    asked = np.where(np.append(table.asks, False), np.float32(TEXT_WEIGHT), np.float32(1)) * text
+    total += asked[table.before[:-1]]
+    total += text[table.after[:-1]]
+    for step in (table.before, table.after):
+        total += text[step[step[:-1]]]
+    rows = np.flatnonzero(total).astype(np.int32)
+    return rows, total[rows]
 
 
 def rows_in(tables: Sequence[Table], seqs: Longs) -> Rows:

@@ -5,6 +5,7 @@ a lock while another one brings the table up to date.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -85,6 +86,7 @@ class Table:
         self._streams = streams
         self.before, self.after, self.conversation = self._link()
         self.length: Floats = self._length()
+        self.counted: dict[str, tuple[Rows, Floats]] = {}
 
     @classmethod
     def of(cls, rows: Sequence[ItemRow], log_seq: int, epoch: int = 0) -> Self:
@@ -99,7 +101,14 @@ class Table:
     @property
     def size_bytes(self) -> int:
         """About how much memory it takes."""
-        return sum(column.nbytes for column in self._columns.values()) + 13 * len(self) + 512
+        counted = sum(8 * len(rows) + 300 for rows, _ in list(self.counted.values()))
+        return sum(column.nbytes for column in self._columns.values()) + 17 * len(self) + 512 + counted
+
+    def apart(self) -> Self:
+        """Return the same table for a snapshot that is older: what is counted there is not kept for others."""
+        other = copy(self)
+        other.counted = {}
+        return other
 
     def rows_of(self, seqs: Longs) -> tuple[Rows, Bools]:
         """Return the rows of items, and which of them are here at all."""

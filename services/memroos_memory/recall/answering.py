@@ -151,7 +151,7 @@ class Answer:
         for arm, part in self._ranking.parts.items():
             score = float(part.scores[place])
             explained[arm] = ArmPart(
-                rank=int(part.ranks[place]),
+                rank=part.rank(place),
                 score=0.0 if np.isnan(score) else round(score, 5),
                 part=round(float(part.parts[place]), 5),
             )

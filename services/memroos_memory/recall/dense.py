@@ -40,12 +40,14 @@ class Matrix:
 
     Attributes:
         rows: whose scores it gives.
+        complete: whether all of them, and their neighbours, have a vector.
     """
 
     def __init__(self, ground: Ground, rows: Rows, seqs: Longs, values: Halves) -> None:
         self.rows = rows
         self.seqs = seqs
         self.values = values
+        self.complete = False
         self._own = _places(seqs, ground.seq[rows])
         self._near = [_places(seqs, _seq_or_none(ground, near[rows])) for near in (ground.before, ground.after)]
         full = np.vstack([values, np.zeros((1, values.shape[1]), np.float16)]).astype(np.float32)
@@ -94,22 +96,15 @@ class Samples:
     def of(self, tx: Read, embedder_seq: int, scopes: tuple[int, ...], ground: Ground) -> Matrix:
         """Return the vectors of all that is searched, or of a sample where that is much."""
         key = (embedder_seq, *scopes)
-        rows = chosen(ground)
+        now = (ground.version, ground.epochs)
         with self._lock:
             kept = self._kept.get(key)
-        before = kept[1] if kept else None
-        wanted = _with_neighbours(ground, rows)
-        if (
-            before is not None
-            and kept is not None
-            and kept[0] == (ground.version, ground.epochs)
-            and len(before.seqs) == len(wanted)
-        ):
-            matrix = before
-        else:
-            matrix = load(tx, embedder_seq, ground, rows, before if kept and kept[0][1] == ground.epochs else None)
+        if kept is not None and kept[0] == now and kept[1].complete:
+            return kept[1]
+        known = kept[1] if kept is not None and kept[0][1] == ground.epochs else None
+        matrix = load(tx, embedder_seq, ground, chosen(ground), known)
         with self._lock:
-            self._kept[key] = ((ground.version, ground.epochs), matrix)
+            self._kept[key] = (now, matrix)
             self._kept.move_to_end(key)
             while self.size_bytes > self._limit and len(self._kept) > 1:
                 self._kept.popitem(last=False)
@@ -129,12 +124,22 @@ def chosen(ground: Ground) -> Rows:
     return np.sort(ground.rows[np.argpartition(scattered, SAMPLE)[:SAMPLE]])
 
 
-def load(tx: Read, embedder_seq: int, ground: Ground, rows: Rows, known: Matrix | None = None) -> Matrix:
-    """Return the vectors of rows and their neighbours; those that another matrix has are taken from there."""
+def load(
+    tx: Read, embedder_seq: int, ground: Ground, rows: Rows, known: Matrix | None = None, *, check: bool = True
+) -> Matrix:
+    """Return the vectors of rows and their neighbours; those that another matrix has are taken from there.
+
+    Args:
+        check: whether vectors of earlier texts are left out; what is kept for long must not have them.
+    """
     every_row = _with_neighbours(ground, rows)
     seqs = ground.seq[every_row]
     places = _places(known.seqs, seqs) if known is not None else np.full(len(seqs), -1, np.int32)
-    found, values = _fresh(tx, embedder_seq, seqs[places < 0], ground.mark[every_row[places < 0]])
+    absent = places < 0
+    if check:
+        found, values = _fresh(tx, embedder_seq, seqs[absent], ground.mark[every_row[absent]])
+    else:
+        found, values = stored.rows(tx, embedder_seq, seqs[absent].tolist())
     there = places >= 0
     every = np.concatenate([seqs[there], found])
     order = np.argsort(every, kind="stable")
@@ -142,7 +147,9 @@ def load(tx: Read, embedder_seq: int, ground: Ground, rows: Rows, known: Matrix 
     if known is not None and there.any():
         parts.insert(0, known.values[places[there]])
     matrix = np.concatenate(parts)[order] if parts else np.zeros((0, 1), np.float16)
-    return Matrix(ground, rows, every[order], matrix)
+    made = Matrix(ground, rows, every[order], matrix)
+    made.complete = len(every) == len(seqs)
+    return made
 
 
 def _fresh(tx: Read, embedder_seq: int, seqs: Longs, marks: Longs) -> tuple[Longs, Floats]:

@@ -31,7 +31,7 @@ from memroos_memory.recall.ranking import Evidence, Search, rank
 from memroos_memory.recall.reranking import NoReranker, Reranker
 from memroos_memory.vectors import VectorIndex, stored
 
-NEAREST = 192
+NEAREST = 64
 """Hits that are asked of the vector index, for each question."""
 
 RELATED = 100

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from memroos_memory.lexical import Weighed
-from memroos_memory.recall.ground import Floats
+from memroos_memory.recall.ground import Floats, Rows
 
 LOOKED_AT = 10
 """How many of the best are looked at."""
@@ -60,17 +60,15 @@ def passed(cosines: Floats | None, usual: float, covered: Floats, searched: int)
     return float(covered.max()) >= COVERED or float(evidence.max()) >= threshold(searched)
 
 
-def coverage(weighed: Weighed, unseen: float, words: int, rows: int) -> Floats:
-    """Return for every row the share of the question's words that stand in or around it, each by how much it tells.
+def coverage(weighed: Weighed, unseen: float, words: int, rows: Rows) -> Floats:
+    """Return for some rows the share of the question's words that stand in or around each, by how much they tell.
 
     Args:
         weighed: what the words say.
         unseen: how much a word tells that stands nowhere.
         words: how many words the question has.
-        rows: how many rows there are.
+        rows: which rows.
     """
-    covered = np.zeros(rows, np.float32)
-    for word, (at, _) in weighed.words.items():
-        covered[at] += weighed.idf[word]
     whole = sum(weighed.idf.values()) + unseen * (words - len(weighed.idf))
-    return covered / np.float32(max(whole, 1e-9))
+    share: Floats = weighed.covered(rows) / np.float32(max(whole, 1e-9))
+    return share

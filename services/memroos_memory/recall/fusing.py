@@ -36,12 +36,19 @@ class Part(NamedTuple):
     Attributes:
         scores: in its own measure, NaN or 0 where it did not find them.
         parts: what that adds.
-        better: for each candidate, how many of all that is searched have a better score.
+        every: the scores of all that the arm has looked at.
     """
 
     scores: Floats
     parts: Floats
-    ranks: Rows
+    every: Floats
+
+    def rank(self, place: int) -> int:
+        """Return a candidate's place in this arm's own order, from 1; 0 where it did not find it."""
+        score = self.scores[place]
+        if np.isnan(score) or score == 0:
+            return 0
+        return int(np.count_nonzero(self.every > score)) + 1
 
 
 def standardise(scores: Floats, usual: Floats) -> Floats:
@@ -53,13 +60,6 @@ def standardise(scores: Floats, usual: Floats) -> Floats:
     above: Floats = ((scores - np.float32(usual.mean())) / spread).astype(np.float32)
     above[np.isnan(above)] = 0
     return above
-
-
-def ranks(scores: Floats, every: Floats) -> Rows:
-    """Return the place of each score among all, from 1; 0 where there is none."""
-    ordered = np.sort(every[~np.isnan(every)])
-    places = len(ordered) - np.searchsorted(ordered, scores, side="right") + 1
-    return np.where(np.isnan(scores) | (scores == 0), 0, places).astype(np.int32)
 
 
 def shared(parts: dict[Arm, Part], conversations: Rows) -> dict[Arm, Part]:

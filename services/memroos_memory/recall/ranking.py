@@ -16,10 +16,10 @@ from memroos_memory.recall.fusing import Part
 from memroos_memory.recall.ground import Bools, Floats, Ground, Rows
 from memroos_memory.recall.question import Question
 
-PROPOSED = 192
+PROPOSED = 64
 """How many candidates an arm proposes where not all are scored."""
 
-WITH_NEIGHBOURS = 48
+WITH_NEIGHBOURS = 16
 """Of the best of them the neighbours are candidates, too."""
 
 
@@ -86,7 +86,7 @@ def rank(tx: Read, search: Search, samples: dense.Samples) -> Ranking:
     if evidence.vector is not None and search.embedder_seq is not None and len(rows):
         sample = samples.of(tx, search.embedder_seq, search.scopes, ground)
         few = len(ground.rows) <= dense.EXACT
-        matrix = sample if few else dense.load(tx, search.embedder_seq, ground, rows, sample)
+        matrix = sample if few else dense.load(tx, search.embedder_seq, ground, rows, sample, check=False)
         parts[Arm.VECTOR], near = _vector(evidence.vector, sample, matrix, rows)
     others = {
         Arm.GRAPH: _graph(evidence, ground, rows),
@@ -97,7 +97,7 @@ def rank(tx: Read, search: Search, samples: dense.Samples) -> Ranking:
     parts = fusing.shared(parts, ground.conversation[rows])
     scores = fusing.total(parts, len(rows))
     order = np.lexsort((ground.seq[rows], -scores))
-    ordered = {arm: Part(part.scores[order], part.parts[order], part.ranks[order]) for arm, part in parts.items()}
+    ordered = {arm: Part(part.scores[order], part.parts[order], part.every) for arm, part in parts.items()}
     return Ranking(rows[order], scores[order], ordered, matrix, _answered(search, rows, order, near))
 
 
@@ -139,7 +139,7 @@ def _lexical(search: Search, rows: Rows) -> Part:
     speaker = ground.spoken_by(search.question.words)
     if speaker is not None:
         parts = parts + fusing.SPEAKER_WEIGHT * speaker[rows].astype(np.float32)
-    return Part(scores, parts, fusing.ranks(scores, usual))
+    return Part(scores, parts, usual)
 
 
 class _Near(NamedTuple):
@@ -158,7 +158,7 @@ def _vector(vector: Floats, sample: dense.Matrix, matrix: dense.Matrix, rows: Ro
     parts = parts + fusing.WINDOW_WEIGHT * fusing.standardise(window, usual.window)
     known = usual.own[~np.isnan(usual.own)]
     near = _Near(np.fmax(own, window), float(known.mean()) if len(known) else 0.0)
-    return Part(own, parts, fusing.ranks(own, usual.own if matrix is sample else own)), near
+    return Part(own, parts, usual.own if matrix is sample else own), near
 
 
 def _graph(evidence: Evidence, ground: Ground, rows: Rows) -> Part | None:
@@ -166,14 +166,14 @@ def _graph(evidence: Evidence, ground: Ground, rows: Rows) -> Part | None:
         return None
     scores = np.array([evidence.related.get(seq, 0.0) for seq in ground.seq[rows].tolist()], np.float32)
     most = max(evidence.related.values())
-    return Part(scores, fusing.GRAPH_WEIGHT * scores / np.float32(most), fusing.ranks(scores, scores))
+    return Part(scores, fusing.GRAPH_WEIGHT * scores / np.float32(most), scores)
 
 
 def _temporal(question: Question, ground: Ground, rows: Rows) -> Part | None:
     if not question.spans:
         return None
     scores = in_spans(question, ground, rows).astype(np.float32)
-    return Part(scores, fusing.TEMPORAL_WEIGHT * scores, np.where(scores > 0, 1, 0).astype(np.int32))
+    return Part(scores, fusing.TEMPORAL_WEIGHT * scores, scores)
 
 
 def _recency(question: Question, ground: Ground, rows: Rows) -> Part | None:
@@ -181,7 +181,7 @@ def _recency(question: Question, ground: Ground, rows: Rows) -> Part | None:
         return None
     times = np.sort(ground.at[ground.rows])
     scores = (np.searchsorted(times, ground.at[rows], side="right") / len(times)).astype(np.float32)
-    return Part(scores, fusing.RECENCY_WEIGHT * scores, fusing.ranks(scores, scores))
+    return Part(scores, fusing.RECENCY_WEIGHT * scores, scores)
 
 
 def _answered(search: Search, rows: Rows, order: NDArray[np.intp], near: _Near | None) -> bool:
@@ -189,7 +189,7 @@ def _answered(search: Search, rows: Rows, order: NDArray[np.intp], near: _Near |
     best = order[: floor.LOOKED_AT]
     if question.spans and in_spans(question, ground, rows[best]).any():
         return True
-    covered = floor.coverage(search.weighed, idf(len(ground.rows), 0), len(question.words), len(ground))[rows[best]]
+    covered = floor.coverage(search.weighed, idf(len(ground.rows), 0), len(question.words), rows[best])
     if near is None or np.isnan(near.cosines).all():
         return floor.passed(None, 0.0, covered, len(ground.rows))
     return floor.passed(np.nan_to_num(near.cosines[best], nan=0.0), near.usual, covered, len(ground.rows))

@@ -1,9 +1,22 @@
+import asyncio
+
 import numpy as np
 import pytest
 from tests.memroos_memory.recall.conftest import Asked
 from tests.memroos_memory.recall.corpora import MEMORIES, RELATED, UNRELATED
 
+from memroos_memory.embedders import QueuedEmbedder
 from memroos_memory.recall import floor
+
+Vectors = dict[str, tuple[float, ...]]
+
+
+@pytest.fixture(scope="module")
+def vectors(model: QueuedEmbedder) -> Vectors:
+    """The questions' vectors, made once."""
+    questions = [*UNRELATED, *(question for asked in RELATED.values() for question in asked)]
+    made = asyncio.run(model.embed(questions))
+    return {question: tuple(vector.tolist()) for question, vector in zip(questions, made, strict=True)}
 
 
 def test_the_questions_are_as_many_as_is_said() -> None:
@@ -12,22 +25,29 @@ def test_the_questions_are_as_many_as_is_said() -> None:
 
 
 @pytest.mark.parametrize("subject", [*MEMORIES])
-def test_a_question_about_something_else_finds_nothing_and_one_about_it_does(memory: Asked, subject: str) -> None:
+def test_a_question_about_something_else_finds_nothing_and_one_about_it_does(
+    memory: Asked, vectors: Vectors, subject: str
+) -> None:
     memory.hear(MEMORIES[subject])
 
-    answered = [question for question in UNRELATED if memory.ids(question)]
-    silent = [question for question in RELATED[subject] if not memory.ids(question)]
+    answered = [question for question in UNRELATED if memory.ids(question, vector=vectors[question])]
+    silent = [question for question in RELATED[subject] if not memory.ids(question, vector=vectors[question])]
 
     assert answered == []
     assert silent == []
 
 
-def test_three_memories_together_answer_no_more(memory: Asked) -> None:
+def test_three_memories_together_answer_no_more(memory: Asked, vectors: Vectors) -> None:
     for subject, turns in MEMORIES.items():
         memory.hear(turns, stream=subject)
 
-    assert [question for question in UNRELATED if memory.ids(question)] == []
-    silent = [question for asked in RELATED.values() for question in asked if not memory.ids(question)]
+    assert [question for question in UNRELATED if memory.ids(question, vector=vectors[question])] == []
+    silent = [
+        question
+        for asked in RELATED.values()
+        for question in asked
+        if not memory.ids(question, vector=vectors[question])
+    ]
     assert len(silent) <= 2, silent
 
 
