@@ -15,8 +15,19 @@ LONGEST_WORD = 40
 LEAST_SHARE_OF_LETTERS = 0.4
 """Of all characters but spaces: below, it is a table of numbers, a drawing or a log."""
 
+SMALL_TALK_CHARACTERS = 200
+"""What begins with so much small talk goes on with it."""
+
 SAMPLE = 4_000
 """Characters that are looked at."""
+
+# Greetings, thanks and assent, and what stands between them: a short text of nothing else teaches nothing.
+_SMALL_TALK = frozenset((
+    "a", "all", "alright", "am", "and", "are", "bye", "cool", "day", "do", "evening", "fine", "for", "good", "goodbye",
+    "great", "hello", "hey", "hi", "how", "i", "is", "it", "later", "lol", "morning", "much", "nice", "night", "no",
+    "nope", "of", "oh", "ok", "okay", "please", "right", "see", "so", "soon", "sure", "thank", "thanks", "that", "the",
+    "there", "thing", "this", "to", "too", "very", "wow", "welcome", "well", "what", "yeah", "yep", "yes", "you",
+))  # fmt: skip
 
 _WORD = re.compile(r"[^\W\d_]+")
 # Written without spaces between words: each character tells as much as a word elsewhere.
@@ -37,6 +48,8 @@ def noise(text: str, *, before: str = "") -> str:
     unspaced = len(_UNSPACED.findall(sample))
     if unspaced < LEAST_LETTERS / 2 and (letters < LEAST_LETTERS or len(_WORD.findall(sample)) < LEAST_WORDS):
         return "too short"
+    if all(word in _SMALL_TALK for word in _WORD.findall(sample[:SMALL_TALK_CHARACTERS].casefold())) and letters:
+        return "small talk"
     visible = [c for c in sample if not c.isspace()]
     if letters < LEAST_SHARE_OF_LETTERS * len(visible):
         return "hardly any letters"
