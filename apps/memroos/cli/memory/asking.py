@@ -128,13 +128,20 @@ def _explain(kernel: Kernel, found: RecallResult) -> None:
 @user_option
 @agent_option
 @click.option("--budget", type=click.IntRange(16, 100_000), default=800, show_default=True, help="Most tokens.")
-@click.option("--format", "form", type=click.Choice(("text", "markdown", "xml")), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "markdown", "xml")),
+    default="text",
+    show_default=True,
+    help="Of the text.",
+)
 @click.option("--purpose", default="", help="What it is for; policy and the ledger see it.")
 @remote
 def context_command(  # noqa: PLR0913, PLR0917 - one per option
     kernel: Kernel, question: str, user: str, agent: str, budget: int, form: str, purpose: str
 ) -> None:
-    """Print what answers QUESTION as a text for a prompt, within a budget of tokens."""
+    """Print what answers QUESTION as a text for a prompt. It stays within a budget of tokens."""
     recall = RecallRequest(question, limit=50, agent_id=kernel.agent_id(agent) or None, user_id=user or None)
     request = ContextRequest(recall, token_budget=budget, format=form, purpose=purpose)  # type: ignore[arg-type]  # click has checked it
     found = kernel.run(calls.context(request))

@@ -68,7 +68,7 @@ def _share(result: NewRecallEval | None, most: int, category: str) -> float | No
 @limit_option
 @remote
 def evals_command(kernel: Kernel, file: str, configuration: str, most: int) -> None:
-    """Compare evaluations over time, the newest first; in brackets what changed since the one before."""
+    """Compare evaluations over time, the newest first. In brackets: what changed since the one before."""
     views = [
         view
         for view in kernel.pages(calls.evals(limit=page(most)))

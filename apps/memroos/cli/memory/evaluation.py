@@ -49,7 +49,7 @@ Rank = Callable[[Question], tuple[str, ...]]
 def eval_command(  # noqa: PLR0913, PLR0917 - one per option
     kernel: Kernel, file: Path, compare: bool, run: str, configuration: str, note: str, wait_s: float
 ) -> None:
-    """Measure recall with the question file FILE (the LoCoMo shape), and keep the outcome.
+    """Measure recall with the question file FILE. It has the shape of LoCoMo; the outcome is kept.
 
     The conversations are kept like anybody's, under the run's name; a second evaluation with the same name asks the
     same memories again.

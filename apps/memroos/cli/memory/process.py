@@ -11,7 +11,7 @@ from memroos_memory import wiring
 @click.command("serve")
 @supervised_option
 def serve_command(supervised: bool) -> None:
-    """Run the memory service alone, in the foreground; `memroos up` does this for you.
+    """Run the memory service alone, in the foreground. `memroos up` does this for you.
 
     Exit code 78 says that it will not start as things are, for instance because its address is taken.
     """

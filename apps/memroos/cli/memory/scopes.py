@@ -53,7 +53,7 @@ def scopes_command(kernel: Kernel) -> None:
 @reason_option
 @remote
 def rollback_command(kernel: Kernel, scope: str, to_seq: int, dry_run: bool, reason: str) -> None:
-    """Take a scope back to an entry of its log, by new entries that undo; a rollback can be rolled back."""
+    """Take a scope back to an entry of its log. New entries undo; a rollback can be rolled back."""
     report = kernel.run(calls.rollback(scope, RollbackRequest(to_seq, dry_run=dry_run, reason=reason)))
     undo = "" if dry_run or not report.changed else f"memroos memory rollback {scope} --to {report.before_seq}"
     kernel.out.facts(
@@ -83,6 +83,6 @@ def inventory_command(kernel: Kernel, most: int) -> None:
 @limit_option
 @remote
 def traces_command(kernel: Kernel, task: str, agent: str, most: int) -> None:
-    """Show what memory handed out to whom, the newest first, and whether it was used."""
+    """Show what memory handed out to whom. The newest first, and whether it was used."""
     call = calls.traces(task=task, agent=kernel.agent_id(agent), limit=page(most))
     kernel.listing(call, TRACES, most=most, empty="Memory has handed out nothing.")

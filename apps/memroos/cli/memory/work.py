@@ -41,7 +41,7 @@ def _done(job: JobView) -> str:
 @click.command("stats")
 @remote
 def stats_command(kernel: Kernel) -> None:
-    """Show how memory stands; exit 1 when the memory service does not answer."""
+    """Show how memory stands. Exit 1 says that the memory service does not answer."""
     stats = kernel.run(calls.stats())
     kernel.out.facts(stats, _facts(stats))
     if not stats.ready:
@@ -90,7 +90,7 @@ def jobs_command(kernel: Kernel, state: JobState | None, most: int) -> None:
 @limit_option
 @remote
 def dead_letters_command(kernel: Kernel, most: int) -> None:
-    """List the work that was tried in vain as often as allowed; `replay` puts it back into line."""
+    """List the work that could not be done. `replay` puts it back into line."""
     call = calls.jobs(state=JobState.DEAD, limit=page(most))
     kernel.listing(call, JOBS, most=most, empty="No dead letters.")
 
@@ -109,7 +109,7 @@ def replay_command(kernel: Kernel, job: str) -> None:
 @click.option("--detach", is_flag=True, help="Return at once; `memroos memory jobs` shows how far it is.")
 @remote
 def reindex_command(kernel: Kernel, indexes: tuple[Index, ...], detach: bool) -> None:
-    """Make INDEXES (lexical, vector, graph) anew out of the truth, or all of them, and show how far it is."""
+    """Make INDEXES anew out of the truth, or all of them. They are lexical, vector and graph, and answer meanwhile."""
     job = kernel.run(calls.reindex(ReindexRequest(indexes)))
     if not detach:
         job = _follow(kernel, job)
@@ -143,7 +143,7 @@ def _follow(kernel: Kernel, job: JobView) -> JobView:
 @click.option("--scope", default=None, metavar="ID", help="Only for the work of this scope.")
 @remote
 def wait_command(kernel: Kernel, timeout_s: float, scope: str | None) -> None:
-    """Wait until everything is handed over and worked off; exit 1 when it is not in time."""
+    """Wait until everything is handed over and worked off. Exit 1 says that it was not in time."""
     report = wait_idle(kernel, timeout_s=timeout_s, scope=scope)
     jobs = report.jobs
     kernel.out.facts(
