@@ -18,24 +18,25 @@ from memroos_contracts.memory_work import (
     WaitRequest,
 )
 
-JOBS: list[Column[JobView]] = [
-    Column("id", lambda job: job.id),
-    Column("what", lambda job: job.label),
-    Column("state", lambda job: job.state),
-    Column("done", lambda job: _done(job)),
-    Column("attempts", lambda job: str(job.attempts)),
-    Column("changed", lambda job: when(job.updated_at)),
-    Column("error", lambda job: job.error, shrinks=True),
-]
-_LONGEST_WAIT_S = 60.0
-_LOOK_EVERY_S = 0.2
-
 
 def _done(job: JobView) -> str:
     """Say how far it is; of work on a whole index, in percent."""
     if not job.items:
         return ""
     return f"{job.done}/{job.items}" if job.scope_id else f"{job.done} %"
+
+
+JOBS: list[Column[JobView]] = [
+    Column("id", lambda job: job.id),
+    Column("what", lambda job: job.label),
+    Column("state", lambda job: job.state),
+    Column("done", _done),
+    Column("attempts", lambda job: str(job.attempts)),
+    Column("changed", lambda job: when(job.updated_at)),
+    Column("error", lambda job: job.error, shrinks=True),
+]
+_LONGEST_WAIT_S = 60.0
+_LOOK_EVERY_S = 0.2
 
 
 @click.command("stats")
