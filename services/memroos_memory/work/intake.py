@@ -1,6 +1,6 @@
 """Taking over what the kernel hands over: kept at once, understood later."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import text
 
@@ -14,7 +14,8 @@ from memroos_memory.work.following import enqueue, follow
 from memroos_memory.work.gate import noise
 
 EVENTS_AT_ONCE = 32
-"""Events that are taken over in one transaction, so that nobody waits long for the writer."""
+CHARACTERS_AT_ONCE = 40_000
+"""Both bound what is taken over in one transaction, so that nobody waits long for the writer."""
 
 KERNEL = "kernel"
 _SERVICE = service_actor("memory")
@@ -34,11 +35,25 @@ async def ingest(
 ) -> IngestReport:
     """Take over events in this order, a few at a time. What was taken over stays so if a later one fails."""
     stored = known = 0
-    for start in range(0, len(events), EVENTS_AT_ONCE):
-        some = events[start : start + EVENTS_AT_ONCE]
+    for some in _a_few(events):
         report = await db.write(_SERVICE, take_events, some, echo=echo, learn=learn)
         stored, known = stored + report.stored, known + report.known
     return IngestReport(stored, known)
+
+
+def _a_few(events: Sequence[IngestEvent]) -> Iterator[list[IngestEvent]]:
+    """Return events in portions; a long text comes alone."""
+    some: list[IngestEvent] = []
+    characters = 0
+    for one in events:
+        length = len(one.event.text or "")
+        if some and (len(some) == EVENTS_AT_ONCE or characters + length > CHARACTERS_AT_ONCE):
+            yield some
+            some, characters = [], 0
+        some.append(one)
+        characters += length
+    if some:
+        yield some
 
 
 def take_events(

@@ -82,6 +82,15 @@ def test_a_large_batch_is_taken_over_a_few_at_a_time_and_in_order(service: Servi
     assert asyncio.run(work.ingest(db, [])).stored == 0
 
 
+def test_long_texts_are_taken_over_one_by_one(service: Service, db: Database) -> None:
+    before = db.batches
+
+    report = asyncio.run(work.ingest(db, [said(n, "long words " * 4_000) for n in range(1, 4)]))
+
+    assert report.stored == 3
+    assert db.batches - before == 3
+
+
 def test_a_model_learns_where_there_is_one(service: Service) -> None:
     service.take(said(1, "I live in Oslo."), learn=JobLabel.EXTRACT)
 
