@@ -45,6 +45,8 @@ class ScriptedModel:
         self.failures = 0
         self.requests: list[dict[str, Any]] = []
         self.keys: set[str] = set()
+        self.always: tuple[int, bytes] | None = None
+        """An answer to everything, whatever the mode."""
         self.released = threading.Event()
         """Set it, and those who wait for a silent model are let go."""
         self._random = random.Random(seed)
@@ -80,6 +82,8 @@ class ScriptedModel:
             self.calls += 1
             self.requests.append(body)
             unlucky = self._random.random() < self.fail_rate
+        if self.always is not None:
+            return self.always
         mode = self.mode
         if mode is Mode.FAILS or (mode is Mode.FLAKY and unlucky):
             with self._lock:

@@ -5,19 +5,18 @@ Only the first is an answer; the second is a failure, and whoever asked comes ba
 """
 
 import asyncio
-import json
 import re
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from memroos_contracts.memory_errors import ModelFailed
 from memroos_contracts.memory_items import ItemKind
 from memroos_kit.text.words import words_to_find
+from memroos_memory.derive.answers import CutOff, Memory
 from memroos_memory.derive.facts import learn
 from memroos_memory.derive.scratch import Bench
 from memroos_memory.items.learned import Learned
@@ -26,7 +25,6 @@ from memroos_memory.settings import MemorySettings
 QUESTIONS_AT_ONCE = 2
 """Questions to the model that may be open at the same time."""
 
-LONGEST_MEMORY = 2_000
 _NOBODY = "\N{REPLACEMENT CHARACTER}"
 GROUNDED, UNGROUNDED = 0.7, 0.4
 """Confidence in what shares a word with the turns it comes from, and in what does not."""
@@ -48,17 +46,6 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     speaker: str
     occurred_at: datetime
-
-
-class _Memory(msgspec.Struct):
-    """What a model answers for each thing to remember."""
-
-    text: str
-    turns: list[Any] = []
-
-
-class _Answer(msgspec.Struct):
-    memory: list[_Memory]
 
 
 class Extractor:
@@ -94,15 +81,14 @@ class Extractor:
             bench.close()
 
     def _extract(self, turns: Sequence[Turn], existing: Sequence[str]) -> list[Learned]:
-        bench = self._bench()
-        found = self._asked(bench, turns, existing)
-        if bench.cut_off and len(turns) > 1:  # too much for one answer
+        try:
+            memories = self._asked(turns, existing)
+        except CutOff as error:
+            if len(turns) == 1:
+                raise self._failed("there is no room for its answer") from error
             half = len(turns) // 2
             return [*self._extract(turns[:half], existing), *self._extract(turns[half:], existing)]
-        memories = {one.text: one for one in _read(bench.answer)}
-        if not memories.keys() <= {*found, *existing}:  # what mem0 lost would be lost for good
-            raise self._failed("mem0 did not read all of its answer")
-        return [_learned(memories[text], turns) for text in dict.fromkeys(found)]
+        return [_learned(one, turns) for one in memories]
 
     def _bench(self) -> Bench:
         bench: Bench | None = getattr(self._local, "bench", None)
@@ -111,11 +97,14 @@ class Extractor:
             self._benches.append(bench)
         return bench
 
-    def _asked(self, bench: Bench, turns: Sequence[Turn], existing: Sequence[str]) -> list[str]:
+    def _asked(self, turns: Sequence[Turn], existing: Sequence[str]) -> list[Memory]:
         messages = [{"role": "user", "content": _message(number, turn)} for number, turn in enumerate(turns, 1)]
         try:
-            return bench.ask(messages, _INSTRUCTIONS, existing)
+            return self._bench().ask(messages, _INSTRUCTIONS, existing)
+        except (CutOff, ModelFailed):
+            raise
         except Exception as error:
+            # mem0's errors, its libraries', and whatever an endpoint provokes that answers in another language.
             raise self._failed(str(error) or type(error).__name__) from error
 
     def _failed(self, reason: str) -> ModelFailed:
@@ -128,28 +117,7 @@ def _message(number: int, turn: Turn) -> str:
     return f"[{number}] {turn.occurred_at:%Y-%m-%d %H:%M} {turn.speaker or 'somebody'}: {turn.text}"
 
 
-_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
-
-
-def _read(answer: str | None) -> list[_Memory]:
-    """Return what a model answered, or fail where it is not what was asked for.
-
-    Raises:
-        ModelFailed: it is empty, no JSON, of another shape, or has memories without a text.
-    """
-    found = _OBJECT.search(_THOUGHT.sub("", answer or ""))
-    try:
-        # As lenient as mem0 is: with a code block or words around it, and line breaks inside its strings.
-        memories = msgspec.convert(json.loads(found[0] if found else "", strict=False), _Answer).memory
-    except (ValueError, msgspec.ValidationError, RecursionError) as error:
-        raise ModelFailed("The language model answered nonsense.", reason="its answer has not the shape") from error
-    if any(not 0 < len(one.text.strip()) <= LONGEST_MEMORY for one in memories):
-        raise ModelFailed("The language model answered nonsense.", reason="a memory without a text, or too long a one")
-    return memories
-
-
-def _learned(memory: _Memory, turns: Sequence[Turn]) -> Learned:
+def _learned(memory: Memory, turns: Sequence[Turn]) -> Learned:
     named = sorted({number for number in memory.turns if isinstance(number, int) and 0 < number <= len(turns)})
     words = set(words_to_find(memory.text))
     sources = [turns[number - 1] for number in named] or _closest(words, turns)

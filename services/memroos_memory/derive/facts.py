@@ -56,9 +56,10 @@ def learn(text: str, *, speaker: str, author: str, occurred_at: datetime) -> lis
 
 def _facts(plain: str, speaking: str, spoken: datetime) -> Iterator[Learned]:
     for sentence in sentences(plain):
-        subject: _Subject | None = None
+        opening = ""
         for clause in clauses(phrases.without_opening(sentence)):
-            masked, when = _masked(phrases.without_opening(clause), spoken, speaking)
+            masked, when = _masked(opening + phrases.without_opening(clause), spoken, speaking)
+            opening = f"{clause} " if _ONLY_DATES.fullmatch(masked) else ""  # "Last week, I moved"
             yield from _attributes(masked, speaking, when)
             subject, rest = _subject(masked, speaking)
             if subject is not None:
@@ -68,8 +69,9 @@ def _facts(plain: str, speaking: str, spoken: datetime) -> Iterator[Learned]:
 # Dates step aside while a clause is read.
 
 _BEFORE_DATE = re.compile(
-    r"(?:\b(?:in|on|since|until|till|from|at|during|by|around|about|as of|back in)\s+)+(?:the )?$"
+    r"(?:\b(?:in|on|since|until|till|from|at|during|by|around|about|as of|back in)\s+)+(?:the )?$", re.IGNORECASE
 )
+_ONLY_DATES = re.compile(rf"(?:{DATE}[ ,]*)+")
 
 
 def _masked(clause: str, spoken: datetime, speaking: str) -> tuple[str, _When]:
@@ -82,8 +84,8 @@ def _masked(clause: str, spoken: datetime, speaking: str) -> tuple[str, _When]:
         out += _BEFORE_DATE.sub("", clause[at : one.at]) + chr(0xE000 + number)
         at = one.to
     masked = " ".join((out + clause[at:]).split())
-    opening = re.match(rf"(?:{DATE}[ ,]*)+", masked)
-    if opening:  # "Last week I moved": the date comes first
+    opening = _ONLY_DATES.match(masked)
+    if opening and opening.end() < len(masked):  # "Last week I moved": the date comes first
         masked = f"{masked[opening.end() :]} {opening[0].rstrip(' ,')}"
     return masked, _When(found, [clause[one.at : one.to] for one in found], spoken, speaking)
 

@@ -45,7 +45,7 @@ _VAGUE = re.compile(
     r"|something|anything|everything|someone|anyone|everyone|one|ones|some|all|both|each|any|more|most|much|many|too|very"
     r"|being able|to be|to see|to hear|to know|to say|to think|the way|the idea|the fact|the sound|the look|the thought"
     r"|getting|seeing|hearing|a lot|a bit|a few|lots|such|quite|just|well|his|its|their|others|things|stuff|up|out|off|on|in"
-    r"|at|with|from|by|over|down|a good|a great|an amazing|a fun|a new|a nice|a really|a big|such|like)\b(?!\s(?-i:[A-Z]))",
+    r"|at|with|from|by|over|down|like)\b(?!\s(?-i:[A-Z]))",
     re.IGNORECASE,
 )
 _POINTS = re.compile(

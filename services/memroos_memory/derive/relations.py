@@ -31,6 +31,9 @@ _OCCUPATION = (
     "|operator|economist|biologist|chemist|physicist|mathematician|statistician|barista|waiter|waitress|bartender"
     "|salesperson|recruiter|marketer|realtor|trainer|coach|soldier|judge|actor|actress|dancer|singer|composer)"
 )
+_QUALIFIED = (
+    r"(?:(?!(?:not|no|never|neither|hardly|longer|an?|the|my|your|his|her|their|our|in|with|at|by)\b)[\w-]+ ){0,3}?"
+)
 _PET = (
     "(?:dog|cat|puppy|kitten|rabbit|bunny|hamster|guinea pig|parrot|bird|budgie|canary|fish|goldfish|turtle|tortoise"
     "|snake|lizard|gecko|horse|pony|ferret|chicken|goat|rat|mouse|pet)(?:s|es)?"
@@ -166,7 +169,7 @@ RULES: tuple[Rule, ...] = (
         "job_title", "{s}'s job title is {o}", ONE,
     ),
     _state(
-        rf"(?:am|is|became|{_HAVE}become|(?:was|got) promoted to) {_ADVERB}(?:an? |the )?(?P<o>(?:[\w-]+ ){{0,3}}?{_OCCUPATION})"
+        rf"(?:am|is|became|{_HAVE}become|(?:was|got) promoted to) {_ADVERB}(?:an? |the )?(?P<o>{_QUALIFIED}{_OCCUPATION})"
         rf"(?= (?:at|for|in|on|with)\b| ?[,;]| ?{DATE}|$)",
         "job_title", "{s}'s job title is {o}", ONE,
     ),
@@ -260,7 +263,7 @@ def _attribute(name: str, relation: str, value: str, **more: Any) -> Attribute:
 
 _ONE_NAME = rf"{NAME}(?= ?(?:$|[,;(]| and\b| but\b|{DATE}))"
 _EMAIL = r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"
-_FEW = rf"(?!an? |the |not |very |too |so |really |to |in |on |at |what |that |one )[\w'&/ .-]{{1,60}}?{_END}"
+_FEW = rf"(?!an? |the |not |very |too |so |really |to |in |on |at |what |that |one |when |how |where |why |who |if |also |being )[\w'&/ .-]{{1,60}}?{_END}"
 
 ATTRIBUTES: tuple[Attribute, ...] = (
     _attribute("(?:full |real |first |last |middle |sur)?name", "has_name", _ONE_NAME, confidence=0.95),
@@ -270,7 +273,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _attribute("(?:home |postal |mailing |street |office )?address", "address", rf"(?=[^{DATE[1:-1]}]*\d)[\w][\w .,'/#-]{{4,120}}", confidence=0.9),
     _attribute("birthday|birth ?date|date of birth", "birthday", DATE, confidence=0.95),
     _attribute("age", "age", r"(?:1[01]\d|[1-9]\d?)\b"),
-    _attribute("job title|title|role|job|position|occupation|profession", "job_title", rf"(?:an? |the )?(?:[\w-]+ ){{0,3}}?{_OCCUPATION}\b"),
+    _attribute("job title|title|role|job|position|occupation|profession", "job_title", rf"(?:an? |the )?{_QUALIFIED}{_OCCUPATION}\b"),
     _attribute("employer|company", "works_at", _ONE_NAME, confidence=0.8),
     _attribute("time ?zone", "timezone", r"[A-Z][\w/+:-]*(?: [A-Z][\w+:-]*){0,2}"),
     _attribute(r"favou?rite [a-z]+(?: [a-z]+)?", "", _FEW, kind=ItemKind.PREFERENCE),

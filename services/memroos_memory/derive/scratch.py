@@ -8,6 +8,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from memroos_contracts.memory_errors import ModelFailed
+from memroos_memory.derive import answers
+from memroos_memory.derive.answers import CutOff, Memory
 from memroos_memory.embedders import mem0_setup
 from memroos_memory.settings import MemorySettings
 
@@ -114,17 +117,26 @@ class Bench:
             timeout=settings.model_timeout_s,
             max_retries=0,
         )
-        self.answer: str | None = None
-        """What the model said last, as it said it; mem0 takes nonsense for an empty answer."""
-        self.cut_off = False
-        """Whether it had no room to end."""
+        self._generate = llm.generate_response
+        llm.generate_response = self._answer
+        self._memories: list[Memory] = []
+        self._cut_off = False
 
-    def ask(self, messages: Sequence[dict[str, str]], instructions: str, known: Sequence[str]) -> list[str]:
-        """Return the memories mem0 finds in messages, by the model; it raises whatever it likes."""
-        self.answer, self.cut_off = None, False
+    def ask(self, messages: Sequence[dict[str, str]], instructions: str, known: Sequence[str]) -> list[Memory]:
+        """Return what is to be remembered of messages, by the model, without what is known.
+
+        Raises:
+            CutOff: the answer was too long.
+            ModelFailed: it is nonsense.
+            Exception: whatever mem0 raises where the endpoint does not answer.
+        """
         self._memory.vector_store.know(known)
-        found = self._memory.add(list(messages), run_id=SCOPE, infer=True, prompt=instructions)
-        return [one["memory"] for one in found["results"]]
+        try:
+            found = self._memory.add(list(messages), run_id=SCOPE, infer=True, prompt=instructions)
+        except Exception as error:  # noqa: BLE001 - mem0 wraps what `_answer` raises in an error of its own
+            raise error.__cause__ if isinstance(error.__cause__, CutOff | ModelFailed) else error from None
+        new = {one["memory"] for one in found["results"]}
+        return list({one.text: one for one in self._memories if one.text in new}.values())
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -150,6 +162,14 @@ class Bench:
             custom_instructions=None,
         )
 
+    def _answer(self, **question: Any) -> str:
+        """Ask the model, and give mem0 what can be read of its answer."""
+        self._cut_off = False
+        answer = self._generate(**question)
+        if self._cut_off:
+            raise CutOff
+        self._memories = answers.read(answer)
+        return answers.written(self._memories)
+
     def _heard(self, _llm: Any, response: Any, _params: Any) -> None:
-        choice = response.choices[0]
-        self.answer, self.cut_off = choice.message.content, choice.finish_reason == "length"
+        self._cut_off = response.choices[0].finish_reason == "length"
