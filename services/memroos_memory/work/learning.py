@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Protocol
 
 import msgspec
+from sqlalchemy import text
 
 from memroos_contracts.identity import service_actor
-from memroos_contracts.memory_items import ItemView
-from memroos_kit.db import Database, Read, Tx
+from memroos_contracts.memory_items import ItemStatus, ItemView
+from memroos_kit.db import Database, Hot, Read, Tx
 from memroos_memory import derive, items, jobs
 from memroos_memory.derive import Turn
 from memroos_memory.items import Learned
@@ -27,7 +28,11 @@ EVENTS_AT_ONCE = 8
 TURNS_AT_ONCE = 16
 """Turns a model is asked about at once."""
 
+EVENTS_BEFORE = 50
+"""Events before those of a job; what was learned from them the model is told."""
+
 _SERVICE = service_actor("memory")
+_BEFORE = Hot(text("SELECT seq FROM item WHERE scope_seq = :scope AND seq < :seq ORDER BY seq DESC LIMIT :most"))
 
 Lesson = tuple[int, ItemView, list[Learned]]
 """An event's number, the event as it was read, and what follows from it."""
@@ -69,7 +74,7 @@ def extracting(db: Database, extractor: Asked) -> Handle:
         for start in range(job.done, len(job.items), TURNS_AT_ONCE):
             seqs = job.items[start : start + TURNS_AT_ONCE]
             events = await db.read(_SERVICE, _events, seqs)
-            existing = await db.read(_SERVICE, _known, job.items)
+            existing = await db.read(_SERVICE, _known, job)
             lessons = await _by_model(extractor, events, existing) if events else []
             await db.write(_SERVICE, carry_out, _learn, job, start + len(seqs), lessons)
 
@@ -81,10 +86,13 @@ def _events(tx: Read, seqs: Sequence[int]) -> list[tuple[int, ItemView]]:
     return sorted(items.views(tx, seqs).items())
 
 
-def _known(tx: Read, seqs: Sequence[int]) -> list[str]:
-    """Return what was learned from these events before."""
-    learned = {item for found in items.learned_from(tx, seqs).values() for item in found}
-    return [item.text for item in items.views(tx, sorted(learned)).values() if item.text]
+def _known(tx: Read, job: Taken) -> list[str]:
+    """Return what was learned from these events and from those before them: the model need not find it again."""
+    before = tx.execute(_BEFORE, scope=job.scope_seq, seq=min(job.items), most=EVENTS_BEFORE).fetchall()
+    events = [*(row[0] for row in before), *job.items]
+    learned = {item for found in items.learned_from(tx, events).values() for item in found}
+    there = items.views(tx, sorted(learned)).values()
+    return [item.text for item in there if item.text and item.status is ItemStatus.ACTIVE]
 
 
 def _by_rules(learn: Learn, events: Sequence[tuple[int, ItemView]]) -> list[Lesson]:

@@ -73,6 +73,15 @@ def test_a_long_job_is_asked_about_in_parts_and_goes_on_where_the_model_failed(s
     assert all(fact.seen_count == 1 for fact in service.facts())
 
 
+def test_a_model_is_told_what_was_learned_just_before(service: Service) -> None:
+    model = Scripted(one_each)
+    for n, words in enumerate(("I moved here in May.", "The rent is high."), 1):
+        service.take(said(n, words), learn=JobLabel.EXTRACT)
+        ask(service, model)
+
+    assert model.existing == [[], ["Ann said: I moved here in May."]]
+
+
 def test_a_model_that_fails_loses_nothing_and_a_replay_learns_what_was_missed(service: Service) -> None:
     service.take(said(1, "I moved here in May."), learn=JobLabel.EXTRACT)
     plan = jobs.Plan(attempts_max=3, backoff_s=0.0)
