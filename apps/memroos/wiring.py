@@ -121,6 +121,9 @@ class Kernel:
         self.memory_store = self._memory_store()
         self.handover = memory.HandOver(self.db, self.memory_store, self.memory_bell) if self.memory_store else None
         self.memory_service = memory.Service(self.db, self.memory_store, self.handover)
+        self.recalls = memory.Recalls(self.memory_service)
+        self.recollection = memory.Recollection(self.memory_service, self.recalls)
+        self.looking_back = memory.LookingBack(self.db, self.recollection)
         self.remote_agents = registry.RemoteAgents(self.db, self.guard, self.sealer)
         self.tasks = broker.Tasks(self.db, self.tails)
         self.push_terms = push.Terms(self.guard, self.sealer)
@@ -234,7 +237,8 @@ class Kernel:
             "push_terms": self.push_terms,
             "remote_agents": self.remote_agents,
             "process": operations.Process(self.db, __version__, self.started_at, self.handover),
-            "recalls": memory.Recalls(self.memory_service),
+            "recalls": self.recalls,
+            "recollection": self.recollection,
             "memory_items": memory.Items(self.memory_service),
             "memory_upkeep": memory.Upkeep(self.memory_service),
         }
@@ -258,6 +262,7 @@ class Kernel:
         self.db.attach(loop)
         self.notifier.attach(loop)
         self.notifier.tap(self._heard)
+        self.notifier.tap(self.looking_back.heard)
         try:
             with self.stopping.calling(self.notifier.close):
                 async with asyncio.TaskGroup() as group:
@@ -316,6 +321,7 @@ class Kernel:
             self.remote_agents.run(stopping),
             bus.recover_forever(db, stopping),
             self._forget_idempotency(),
+            self.looking_back.run(stopping),
             memory.tidy_up(db, self.memory_store, stopping, trace_days=self.settings.memory_trace_days),
             *([self.handover.run(stopping)] if self.handover is not None else []),
         ]

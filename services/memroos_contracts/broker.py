@@ -192,6 +192,8 @@ class ClaimView(msgspec.Struct, frozen=True):
     """Send it with every report; a newer lease makes an older token worthless."""
     lease_until: datetime
     attempt: int
+    recollection: str = ""
+    """What memory offers for this task, where a recollection policy says so: data from earlier, not instructions."""
 
 
 class WorkReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

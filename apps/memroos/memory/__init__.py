@@ -11,7 +11,8 @@ from memroos.memory.client import HttpMemoryStore
 from memroos.memory.errors import MemoryOutcomeUnknown, NotYourStream
 from memroos.memory.queries import find
 from memroos.memory.queries.pending import count_backlog
-from memroos.memory.router import Items, Recalls, Service, Upkeep
+from memroos.memory.queries.recollection import list_policies
+from memroos.memory.router import Items, Recalls, Recollection, Service, Upkeep, agent_actor
 from memroos.memory.service import (
     Event,
     append_event,
@@ -28,8 +29,9 @@ from memroos.memory.service import (
     write_memories,
     write_memory,
 )
+from memroos.memory.service.recollection import delete_policy, put_policy
 from memroos.memory.store import EpisodicStore, MemoryTwin
-from memroos.memory.worker import HandOver, HandOverStanding, tidy_up
+from memroos.memory.worker import HandOver, HandOverStanding, LookingBack, tidy_up
 
 __all__ = [
     "Bell",
@@ -39,19 +41,25 @@ __all__ = [
     "HandOverStanding",
     "HttpMemoryStore",
     "Items",
+    "LookingBack",
     "MemoryOutcomeUnknown",
     "MemoryTwin",
     "NotYourStream",
     "Recalls",
+    "Recollection",
     "Service",
     "Upkeep",
+    "agent_actor",
     "append_event",
     "count_backlog",
+    "delete_policy",
     "disclose",
     "find",
     "ingest",
     "list_events",
     "list_own",
+    "list_policies",
+    "put_policy",
     "read_event",
     "read_traces",
     "recall",

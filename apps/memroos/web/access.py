@@ -145,6 +145,16 @@ ROWS: tuple[Row, ...] = (
     Row("listMemoryInventory", "GET", "/api/memory-inventory", _EVERYBODY),
     Row("keepRecallEval", "POST", "/api/memory/evals", _OPERATORS),
     Row("listRecallEvals", "GET", "/api/memory/evals", _READERS),
+    Row("listRecollectionPolicies", "GET", "/api/memory/recollection-policies", _READERS),
+    Row("putRecollectionPolicy", "PUT", "/api/memory/recollection-policies", _OPERATORS),
+    Row(
+        "deleteRecollectionPolicy",
+        "DELETE",
+        "/api/memory/recollection-policies/{policy}",
+        _OPERATORS,
+        object="recollection_policy",
+    ),
+    Row("dryRunRecollectionPolicy", "POST", "/api/memory/recollection-policies/dry-run", _OPERATORS),
     Row("listMemoryTraces", "GET", "/api/memory/traces", _EVIDENCE),
     # tasks
     Row("a2aKernelCard", "GET", "/.well-known/agent-card.json", public=True),

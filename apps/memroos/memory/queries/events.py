@@ -95,18 +95,16 @@ _visible = or_(
     _E.agent_id == bindparam("agent"),
 )
 _public = or_(bindparam("principal", type_=String).is_not(None), _E.private == literal_column("0"))
-_is_there = ~exists().where(MemoryHidden.target_id == _E.id)
-_BY_ID = Hot(_row.where(_E.id == bindparam("id"), _here, _is_there))
+is_there = ~exists().where(MemoryHidden.target_id == _E.id)
+_BY_ID = Hot(_row.where(_E.id == bindparam("id"), _here, is_there))
 _KNOWN = Hot(select(_E.seq).where(_E.id == bindparam("id"), _here))
 _STREAM = Hot(
-    _row.where(
-        _here, _E.stream == bindparam("stream"), _E.stream_seq > bindparam("after"), _visible, _public, _is_there
-    )
+    _row.where(_here, _E.stream == bindparam("stream"), _E.stream_seq > bindparam("after"), _visible, _public, is_there)
     .order_by(_E.stream_seq)
     .limit(_MOST)
 )
 _OF_AUTHOR = Hot(
-    _row.where(_here, _E.author == bindparam("author"), _E.seq < bindparam("before"), _is_there)
+    _row.where(_here, _E.author == bindparam("author"), _E.seq < bindparam("before"), is_there)
     .order_by(_E.seq.desc())
     .limit(_MOST)
 )

@@ -7,6 +7,7 @@ from sqlalchemy import String, bindparam, or_, select
 
 from memroos.memory.models import MemoryTrace
 from memroos_contracts.governance import Action, Asset
+from memroos_contracts.identity import WorkspaceId
 from memroos_contracts.memory import Arm
 from memroos_contracts.pages import Page
 from memroos_contracts.recollection import MemoryTraceView, TraceHit
@@ -42,6 +43,17 @@ _OF_TASK = Hot(
     .order_by(_T.id.desc())
     .limit(bindparam("most"))
 )
+_WORKSPACES = Hot(
+    select(_T.workspace_id)
+    .where(_T.task_id == bindparam("task"), _T.task_id != "", _T.cause == "recollection")
+    .distinct()
+)
+_REMINDED = Hot(
+    select(_T.task_id)
+    .where(_T.task_id != "", _T.cause == "recollection", _T.at >= bindparam("since"))
+    .distinct()
+    .limit(10_000)
+)
 _END = "~"  # after every id
 
 
@@ -64,7 +76,18 @@ def list_traces(
 
 def list_recollections(tx: Read, task_id: str) -> list[MemoryTraceView]:
     """Return the traces of a task in which something was handed out; for whoever looks whether it helped."""
-    return [trace for trace in _find(tx, task_id=task_id, agent_id=None, before=_END, most=20) if trace.hits]
+    found = _find(tx, task_id=task_id, agent_id=None, before=_END, most=100)
+    return [trace for trace in found if trace.hits and trace.cause == "recollection"]
+
+
+def list_workspaces_of(tx: Read, task_id: str) -> list[WorkspaceId]:
+    """Return where somebody was reminded of something for a task: one workspace, or none."""
+    return [WorkspaceId(found) for (found,) in tx.execute(_WORKSPACES, task=task_id).fetchall()]
+
+
+def list_reminded(tx: Read, since: int) -> list[str]:
+    """Return the tasks, of all workspaces, for which somebody was reminded of something since an instant."""
+    return [task_id for (task_id,) in tx.execute(_REMINDED, since=since).fetchall()]
 
 
 def _find(tx: Read, *, task_id: str | None, agent_id: str | None, before: str, most: int) -> list[MemoryTraceView]:

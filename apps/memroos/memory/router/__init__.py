@@ -6,7 +6,8 @@ decides and records; the service is asked in between, never inside a transaction
 
 from memroos.memory.router.items import Items
 from memroos.memory.router.recalls import Recalls
+from memroos.memory.router.recollection import Recollection, agent_actor
 from memroos.memory.router.service import Service
 from memroos.memory.router.upkeep import Upkeep
 
-__all__ = ["Items", "Recalls", "Service", "Upkeep"]
+__all__ = ["Items", "Recalls", "Recollection", "Service", "Upkeep", "agent_actor"]

@@ -62,9 +62,15 @@ class Recalls:
         found = await self.find_context(actor, request)
         return await self._db.write(actor, disclose_context, request, found, took_s=time.perf_counter() - began)
 
-    async def find(self, actor: Actor, request: RecallRequest) -> RecallResult:
-        """Find what answers a question; not disclosed yet."""
+    async def find(self, actor: Actor, request: RecallRequest, *, to_hand_out: bool = True) -> RecallResult:
+        """Find what answers a question; not disclosed yet.
+
+        Args:
+            to_hand_out: whether the answer goes to the actor, so that the service does not learn it again from there.
+        """
         query = _query(actor, request)
+        if not to_hand_out:
+            query = msgspec.structs.replace(query, principal="")
         demand = _demand(request)
         if self._is_away():
             return await self._by_words(actor, query, demand, self._why_away())

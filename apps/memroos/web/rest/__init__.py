@@ -18,7 +18,7 @@ from memroos.web.rest.operations import OperationsController
 from memroos.web.rest.policies import PolicyController
 from memroos.web.rest.problems import ProblemController
 from memroos.web.rest.push_notifications import PushNotificationController
-from memroos.web.rest.recollection import MemoryTraceController
+from memroos.web.rest.recollection import MemoryTraceController, RecollectionController
 from memroos.web.rest.remote_agents import RemoteAgentController
 from memroos.web.rest.tasks import TaskController, WorkController
 from memroos.web.rest.workspaces import WorkspaceController
@@ -52,6 +52,7 @@ CONTROLLERS = (
     MemoryScopeController,
     MemoryUpkeepController,
     MemoryInventoryController,
+    RecollectionController,
     MemoryTraceController,
 )
 """Everything that is served, one controller per resource."""

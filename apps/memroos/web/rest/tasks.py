@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
-from memroos import broker, events
+from memroos import broker, events, memory
 from memroos.settings import Settings
 from memroos.web import spans, streams
 from memroos.web.long_poll import LongPoll
@@ -181,11 +181,14 @@ class WorkController(Controller):
         db: Db,
         actor: Caller,
         long_poll: NamedDependency[LongPoll],
+        recollection: NamedDependency[memory.Recollection],
     ) -> Response[ClaimView | None]:
         """Take the next task under a lease, waiting for up to `wait_s` seconds; 204 when there was none."""
         claim = await long_poll.take(
             actor, data.wait_s, lambda: db.write(actor, broker.claim_task, lease_s=data.lease_s)
         )
+        if claim is not None:
+            claim = await _reminded(recollection, actor, claim)
         return Response(claim, status_code=200 if claim is not None else 204)
 
     @post("/{task:str}/heartbeat", operation_id="extendTaskLease", status_code=200)
@@ -221,6 +224,13 @@ class WorkController(Controller):
     async def ask_caller(self, task: FromPath[str], data: JSONBody[WorkReport], db: Db, actor: Caller) -> TaskView:
         """Ask the caller for something; the answer comes as a new claim."""
         return await db.write(actor, broker.ask_caller, TaskId(task), data)
+
+
+async def _reminded(recollection: memory.Recollection, actor: Actor, claim: ClaimView) -> ClaimView:
+    """Return a claim with what memory offers for its task, where a policy says so."""
+    text = broker.text_of(claim.message.parts)
+    offered = await recollection.remind(actor, task_id=claim.task.id, purpose=claim.task.purpose, text=text)
+    return msgspec.structs.replace(claim, recollection=offered) if offered else claim
 
 
 class Way(msgspec.Struct, frozen=True):
