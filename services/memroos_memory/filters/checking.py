@@ -89,7 +89,7 @@ def type_of(field: str) -> FieldType:
     known = FIELDS.get(field)
     if known is not None:
         return known
-    if field in IDENTITY_FIELDS or field.partition(".")[0] in IDENTITY_FIELDS:
+    if field.partition(".")[0] in IDENTITY_FIELDS:
         raise _refused(
             field,
             f"{field!r} says whose a memory is, and a filter has no say in that; "
