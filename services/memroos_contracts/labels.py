@@ -1,4 +1,4 @@
-"""How labels come together."""
+"""How labels come together, and what they keep apart."""
 
 from collections.abc import Iterable
 
@@ -19,3 +19,8 @@ def join(labels: Iterable[Label]) -> Label:
         sensitivity=max((label.sensitivity for label in distinct), key=_RANK.__getitem__),
         tags=frozenset().union(*(label.tags for label in distinct)),
     )
+
+
+def is_private(label: Label) -> bool:
+    """Answer whether content with this label stays with those it belongs to, and is not for who runs the workspace."""
+    return label.sensitivity is Sensitivity.RESTRICTED or "secret" in label.tags

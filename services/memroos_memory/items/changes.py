@@ -4,24 +4,29 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from memroos_contracts import labels
 from memroos_contracts.errors import InvalidRequest
+from memroos_contracts.governance import Label
 from memroos_contracts.memory_errors import ItemChanged, ItemGone
 from memroos_contracts.memory_items import Change, ItemChange, ItemKind, ItemStatus, ItemView, Successor, Viewer
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Read, Tx
 from memroos_memory.items.log import By, add, by, change, digest_of, is_done, rest_on, together
-from memroos_memory.items.queries import find_in_scope, load, load_even_deleted, row_of, seq_of
+from memroos_memory.items.queries import find_in_scope, load, load_even_deleted, resting_on, row_of, seq_of
+from memroos_memory.items.scopes import scope_view
 from memroos_memory.items.states import Row, State, names, state_of, view
 
 
 def update(tx: Tx, viewer: Viewer, item_id: str, new: ItemChange, operation: str = "") -> ItemView:
     """Write another version of an item; the one before stays in its history. The same operation may be repeated.
 
+    What was derived from an event gets no less strict a label than it.
+
     Raises:
         NotFound: there is none, or the viewer may not see it.
         ItemGone: it was deleted.
         ItemChanged: it is at another version than the caller expected.
-        InvalidRequest: it would hold until before it begins to.
+        InvalidRequest: it would hold until before it begins to, or become private where others can see its log.
     """
     row = load(tx, viewer, item_id)
     if is_done(tx, row, operation):
@@ -32,8 +37,14 @@ def update(tx: Tx, viewer: Viewer, item_id: str, new: ItemChange, operation: str
     after = _changed(before, new)
     if after.valid_from is not None and after.valid_to is not None and after.valid_to < after.valid_from:
         raise InvalidRequest(fields={"valid_to": "lies before valid_from"})
+    if labels.is_private(after.label) and not scope_view(tx, row.scope_seq).private:
+        raise InvalidRequest(fields={"label": "is private; delete the memory and keep it anew with this label"})
     if after != before:
-        row = change(tx, row, after, Change.UPDATE, by(viewer, new.reason, operation))
+        who = by(viewer, new.reason, operation)
+        if after.label != before.label:
+            who = together(tx, who)
+            _make_stricter(tx, resting_on(tx, row), after.label, who)
+        row = change(tx, row, after, Change.UPDATE, who)
     return view(row)
 
 
@@ -79,6 +90,14 @@ def _changed(state: State, new: ItemChange) -> State:
         if getattr(new, name) is not None:
             changes[name] = to_micros(getattr(new, name))
     return replace(state, **changes)
+
+
+def _make_stricter(tx: Tx, derived: list[Row], label: Label, who: By) -> None:
+    for row in derived:
+        state = state_of(row)
+        joined = labels.join([state.label, label])
+        if joined != state.label:
+            change(tx, row, replace(state, label=joined), Change.UPDATE, who)
 
 
 def _since(old: Row, successor: Successor, otherwise: int) -> int:

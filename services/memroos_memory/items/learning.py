@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 from sqlalchemy import bindparam, func, or_, select
 
-from memroos_contracts.governance import Label, Sensitivity
+from memroos_contracts import labels
 from memroos_contracts.memory_items import Change, ItemKind, ItemStatus, ItemView, Triple
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Read, Tx
@@ -22,7 +22,6 @@ from memroos_memory.items.states import Row, State, names, rows, state_of, view
 from memroos_memory.models import Item, ItemSource
 
 _EARLIEST = -(2**63)
-_SENSITIVITY = list(Sensitivity)
 
 SOURCES_MAX = 64
 """Events that an item names: the first it rests on, and the newest."""
@@ -281,7 +280,7 @@ def _state(new: _New) -> State:
         relation=triple.relation if triple else None,
         object=triple.object if triple else None,
         sources=_named([row.id for row in new.evidence]),
-        label=_strictest([state_of(row).label for row in new.evidence]),
+        label=labels.join([state_of(row).label for row in new.evidence]),
         confidence=learned.confidence,
         valid_from=new.since,
         valid_to=to_micros(learned.valid_to) if learned.valid_to is not None else None,
@@ -298,7 +297,7 @@ def _see_again(tx: Tx, row: Row, new: _New, who: By) -> Row:
         "sources": _named([*state.sources, *(one.id for one in fresh)]),
         "seen_count": state.seen_count + 1,
         "confidence": max(state.confidence, new.learned.confidence),
-        "label": _strictest([state.label, *(state_of(one).label for one in fresh)]),
+        "label": labels.join([state.label, *(state_of(one).label for one in fresh)]),
         "valid_from": min(_begin(row), new.since) if row.valid_from is not None else None,
     }
     if state.valid_to is None and new.learned.valid_to is not None:
@@ -325,8 +324,3 @@ def _end_sooner(tx: Tx, row: Row, since: int, who: By) -> None:
     old = find_in_scope(tx, row.scope_seq, row.supersedes)
     if old is not None and not old.is_deleted and old.valid_to == row.valid_from:
         change(tx, old, replace(state_of(old), valid_to=since), Change.UPDATE, who)
-
-
-def _strictest(labels: list[Label]) -> Label:
-    strictest = max((label.sensitivity for label in labels), key=_SENSITIVITY.index)
-    return Label(strictest, frozenset[str]().union(*(label.tags for label in labels)))

@@ -47,6 +47,30 @@ def test_label_and_data_can_be_changed(memory: Memory) -> None:
     assert memory.get("mem_1").data == {"a": [1, {"b": None}]}
 
 
+SECRET = Label(Sensitivity.INTERNAL, frozenset({"secret"}))
+
+
+@pytest.mark.parametrize("label", [Label(Sensitivity.RESTRICTED), SECRET])
+def test_what_others_can_see_does_not_become_private(memory: Memory, label: Label) -> None:
+    memory.say("1")
+    memory.say("2", private=True)
+
+    with pytest.raises(InvalidRequest):
+        memory.write(items.update, "mem_1", ItemChange(label=label))
+
+    assert memory.write(items.update, "mem_2", ItemChange(label=label)).label == label
+
+
+def test_a_stricter_label_of_an_event_is_that_of_what_was_learned_from_it(memory: Memory) -> None:
+    memory.say("1")
+    fact = memory.learn("mem_1", "a fact")
+
+    memory.write(items.update, "mem_1", ItemChange(label=Label(Sensitivity.CONFIDENTIAL, frozenset({"pii"}))))
+    memory.write(items.update, "mem_1", ItemChange(label=Label(Sensitivity.PUBLIC)))
+
+    assert memory.get(fact.id).label == Label(Sensitivity.CONFIDENTIAL, frozenset({"pii"}))
+
+
 def test_a_changed_text_is_found_by_its_new_words_and_by_no_old_one(memory: Memory) -> None:
     memory.say("1", "the walrus sings")
 
