@@ -25,6 +25,7 @@ UNKNOWN = {
     "memory_item": "itm_00000000000000000000000000",
     "memory_scope": "scp_00000000000000000000000000",
     "memory_job": "job_00000000000000000000000000",
+    "recollection_policy": "rcp_00000000000000000000000000",
     "task": "task_00000000000000000000000000",
     "push": "push_00000000000000000000000000",
     "audit_event": "aud_00000000000000000000000000",
@@ -118,6 +119,7 @@ class World:
             "memory_item": self._make_memory,
             "memory_scope": self._make_memory_scope,
             "memory_job": self._make_memory_job,
+            "recollection_policy": self._make_recollection_policy,
             "task": self._make_task,
             "push": self._make_push,
             "audit_event": self._find_audit_event,
@@ -170,6 +172,11 @@ class World:
         scope = self._make_memory_scope(operator, "")
         jobs = self.done(operator, "GET", "/api/memory/jobs?limit=100")["items"]
         return next(str(job["id"]) for job in jobs if job["scope_id"] == scope)
+
+    def _make_recollection_policy(self, owner: Caller, _: str) -> str:
+        operator = self.people_of(owner)[Role.OPERATOR]
+        policy = {"purpose": f"purpose-{next(self._numbers)}", "rule": {"enabled": False}}
+        return str(self.done(operator, "PUT", "/api/memory/recollection-policies", policy)["id"])
 
     def _make_task(self, owner: Caller, path: str) -> str:
         people = self.people_of(owner)

@@ -72,6 +72,8 @@ BODIES: dict[str, Any] = {
     "replayMemoryDeadLetters": lambda _: {},
     "reindexMemory": lambda _: {"indexes": ["graph"]},
     "keepRecallEval": lambda _: EVAL,
+    "putRecollectionPolicy": lambda _: {"purpose": "nobody's", "rule": {"enabled": False}},
+    "dryRunRecollectionPolicy": lambda _: {"rule": {}, "tasks": 1},
     "a2aSendMessage": lambda _: {"message": matrix.message(), "configuration": {"returnImmediately": True}},
     "a2aSendStreamingMessage": lambda _: {"message": matrix.message()},
     "searchCatalog": lambda _: {"query": {"text": "anybody"}},
@@ -221,7 +223,7 @@ class Door:
         }.items():
             path = path.replace(f"{{{name}}}", value)
         kinds = ("key", "decision", "approval", "message", "memory_id", "memory", "task", "id", "event", "notification")
-        for name in (*kinds, "scope_id", "job"):
+        for name in (*kinds, "scope_id", "job", "policy"):
             path = path.replace(f"{{{name}}}", object_id)
         if self.row.operation == "proveAuditInclusion":
             path += f"?event={UNKNOWN['audit_event']}"

@@ -46,6 +46,7 @@ class Routers:
         self.recalls = memory.Recalls(service)
         self.items = memory.Items(service)
         self.upkeep = memory.Upkeep(service)
+        self.recollection = memory.Recollection(service, self.recalls)
 
 
 @pytest.fixture
