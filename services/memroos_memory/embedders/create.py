@@ -47,7 +47,10 @@ def embedder_of(identity: str, settings: MemorySettings) -> Embedder:
     earlier = msgspec.structs.replace(
         settings, embedder=provider, embedder_model=model, embedder_dimension=int(dimension)
     )
-    return create_embedder(earlier)
+    try:
+        return create_embedder(earlier)
+    except EmbedderFailed:  # no more installed
+        return UnreachableEmbedder(identity, int(dimension))
 
 
 class UnreachableEmbedder:

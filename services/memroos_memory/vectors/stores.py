@@ -11,7 +11,6 @@ from memroos_memory.settings import MemorySettings
 SCOPE = "scope"
 EDGE = "memroos_edge"
 _EDGE_CLASS = "memroos_memory.vectors.edge_store.EdgeStore"
-TIMEOUT_S = 10
 
 
 class Store(Protocol):

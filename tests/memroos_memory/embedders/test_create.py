@@ -30,9 +30,11 @@ def test_an_earlier_embedder_elsewhere_is_asked_where_the_settings_still_say(tmp
     embedder.close()
 
 
-@pytest.mark.parametrize("identity", ["openai/m/16", "embedded/another-model/16"])
-def test_an_earlier_embedder_out_of_reach_says_so(identity: str) -> None:
-    embedder = embedder_of(identity, HASH)
+@pytest.mark.parametrize("identity", ["openai/m/16", "embedded/another-model/16", "fastembed/m/16"])
+def test_an_earlier_embedder_out_of_reach_says_so(identity: str, tmp_path: Path) -> None:
+    settings = MemorySettings(data_dir=tmp_path, embedder="fastembed" if "fastembed" in identity else "hash")
+
+    embedder = embedder_of(identity, settings)
 
     with pytest.raises(EmbedderFailed, match="not configured any more"):
         asyncio.run(embedder.embed(["a"]))
