@@ -30,6 +30,7 @@ from memroos.web.front import Front
 from memroos.web.long_poll import LongPoll, LongPolls
 from memroos.web.rest import CONTROLLERS
 from memroos.web.streams import Streams
+from memroos_contracts.broker import Message, TaskView
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.governance import Action
 from memroos_contracts.identity import service_actor
@@ -308,6 +309,7 @@ class Kernel:
                 most_events=self.settings.remote_events_max,
                 most_bytes=self.settings.remote_bytes_max,
             ),
+            remind=self._remind,
         )
         return [
             local.run(stopping),
@@ -325,6 +327,12 @@ class Kernel:
             memory.tidy_up(db, self.memory_store, stopping, trace_days=self.settings.memory_trace_days),
             *([self.handover.run(stopping)] if self.handover is not None else []),
         ]
+
+    async def _remind(self, task: TaskView, message: Message) -> str:
+        """Return what a remote agent is reminded of; memory is asked as that agent, not as the kernel."""
+        agent = memory.agent_actor(task.agent_id, task.workspace_id)
+        text = broker.text_of(message.parts)
+        return await self.recollection.remind(agent, task_id=task.id, purpose=task.purpose, text=text)
 
     async def _end_grpc(self) -> None:
         """Close the gRPC door as the server closes the others: calls get most of the grace, the rest is cut."""

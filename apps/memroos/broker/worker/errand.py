@@ -34,6 +34,9 @@ ASKING_POLLS = 12
 UNCHANGED_POLLS = 3
 """After how many looks without a change a waiting task counts as waiting again."""
 
+RECOLLECTION = "memroos.recollection"
+"""Where an agent finds what it is reminded of, in the metadata of a task's first message."""
+
 INVALID = "INVALID_AGENT_RESPONSE"
 _PASSING = frozenset({ErrorKind.LIMITED, ErrorKind.UNAVAILABLE, ErrorKind.STORAGE_FULL})
 """Errors of our own side after which the same may succeed."""
@@ -171,8 +174,17 @@ class Errand:
             raise
 
     async def _send_now(self, item: Outgoing, task: TaskView, message: Message, mirror: Mirror) -> None:
+        if not message.task_id:
+            message = await self._reminded(task, message)
         with self._line.calling(task, self._extensions(item, task)) as call:
             await self._send_over(self._line.connect(), call, message, mirror)
+
+    async def _reminded(self, task: TaskView, message: Message) -> Message:
+        """Return the first message of a task with what its agent is reminded of, where somebody says so."""
+        text = await self._office.remind(task, message) if self._office.remind is not None else ""
+        if not text:
+            return message
+        return msgspec.structs.replace(message, metadata={**(message.metadata or {}), RECOLLECTION: text})
 
     async def _send_over(self, line: client.RemoteClient, call: client.Call, message: Message, mirror: Mirror) -> None:
         if streams := self._line.streams():

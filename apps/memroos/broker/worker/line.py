@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ from memroos import registry
 from memroos.broker import client
 from memroos.broker.queries import Outgoing
 from memroos.broker.tails import Tasks
-from memroos_contracts.broker import TaskView
+from memroos_contracts.broker import Message, TaskView
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.identity import Actor, AgentId, DeliveryId, TaskId
 from memroos_contracts.registry import AgentState, Breaker
@@ -51,11 +51,22 @@ class Terms(msgspec.Struct, frozen=True):
     longest_event: int = 4 * 1024 * 1024
 
 
+Remind = Callable[[TaskView, Message], Awaitable[str]]
+"""Returns what a task's agent is reminded of; empty for nothing. It never fails, and never takes long."""
+
+
 class Office:
     """What every errand needs."""
 
-    def __init__(
-        self, db: Database, tasks: Tasks, guard: Guard, sealer: Sealer, stopping: Stopping, terms: Terms
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of an office
+        self,
+        db: Database,
+        tasks: Tasks,
+        guard: Guard,
+        sealer: Sealer,
+        stopping: Stopping,
+        terms: Terms,
+        remind: Remind | None = None,
     ) -> None:
         self.db = db
         self.tasks = tasks
@@ -63,6 +74,7 @@ class Office:
         self.sealer = sealer
         self.stopping = stopping
         self.terms = terms
+        self.remind = remind
 
 
 class Line:

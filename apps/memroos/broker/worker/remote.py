@@ -14,7 +14,7 @@ from memroos.broker import queries
 from memroos.broker.queries import Outgoing, RemoteEnd
 from memroos.broker.tails import Tasks
 from memroos.broker.worker.errand import Errand
-from memroos.broker.worker.line import Line, Office, Terms
+from memroos.broker.worker.line import Line, Office, Remind, Terms
 from memroos.broker.worker.waiting import wait_any
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.identity import AgentId, DeliveryId, TaskId, WorkspaceId, service_actor
@@ -44,14 +44,23 @@ class RemoteDeliveries:
         guard: decides where connections may lead.
         sealer: opens the agents' credentials.
         terms: how long, how often, how much.
+        remind: says what an agent is reminded of when it gets a task.
     """
 
-    def __init__(
-        self, db: Database, tasks: Tasks, notifier: events.Notifier, guard: Guard, sealer: Sealer, *, terms: Terms
+    def __init__(  # noqa: PLR0913 - what it reads, where it sends, and how
+        self,
+        db: Database,
+        tasks: Tasks,
+        notifier: events.Notifier,
+        guard: Guard,
+        sealer: Sealer,
+        *,
+        terms: Terms,
+        remind: Remind | None = None,
     ) -> None:
         self._db = db
         self._notifier = notifier
-        self._office = Office(db, tasks, guard, sealer, Stopping(), terms)
+        self._office = Office(db, tasks, guard, sealer, Stopping(), terms, remind)
         self._lines: dict[AgentId, Line] = {}
         self._errands: dict[TaskId, Errand] = {}
         self._queued: set[DeliveryId] = set()
