@@ -11,14 +11,14 @@ _MOST_STEPS = 30
 
 _GOAL = re.compile(
     r"(?:^|(?<=[.!\n]))[ \t#*]*(?:(?:here is |this is )?how to|in order to|to|steps (?:to|for)|procedure (?:to|for)|runbook for) "
-    r"(?P<goal>[a-z][\w'/. -]{2,80}?)(?: is)?\s*(?:[:\n]|,(?=\s*(?:you )?(?:first|start by|1[.)])))[ \t]*",
+    r"(?P<goal>(?!(?:the|an?|our|your|my|be|no|this|that|these|all|me|you|us|him|her|them|any|each|it)\b)[a-z][\w'/-]*(?:[. ][\w'/-]+){0,12}?)(?: is)?\s*(?:[:\n]|,(?=\s*(?:you )?(?:first|start by|1[.)])))[ \t]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _ITEM = re.compile(
     r"(?:^|(?<=\s))(?:\d{1,2}[.)]|[-*\u2022])\s+(?P<step>[^\n]{2,300}?)(?=\s*(?:\n|$)|\s+\d{1,2}[.)]\s)", re.MULTILINE
 )
 _STEP = re.compile(
-    r"(?:^|[,;.]\s*|\s+)(?:and\s+)?(?:first(?:ly)?|second(?:ly)?|third(?:ly)?|then|next|after that|afterwards|finally|lastly)\b,?\s+(?:you\s+)?",
+    r"(?:^|[,;.]\s*(?:and\s+)?|\s+and\s+)(?:first(?:ly)?|second(?:ly)?|third(?:ly)?|then|next|after that|afterwards|finally|lastly)\b,?\s+(?:you\s+)?",
     re.IGNORECASE,
 )
 _ORDER = re.compile(

@@ -46,7 +46,8 @@ def test_a_procedure_is_learned_step_by_step(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["To be honest: I am tired.", "To Anna: thanks!", "Always happy to help!", "Never mind.", "To deploy: ask Bob.",
-     "First I ate, then I slept."],
+     "First I ate, then I slept.", "To use this library: you first need to go through the following steps.",
+     "To the ledger: first the name, then the number.", "To no longer rush, first rest, then rush."],
 )  # fmt: skip
 def test_what_has_no_steps_is_no_procedure(text: str) -> None:
     assert procedures(text) == []
