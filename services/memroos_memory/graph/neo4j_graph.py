@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, AsyncTransaction
-from neo4j.exceptions import DriverError, Neo4jError
+from neo4j.exceptions import ClientError, DriverError, Neo4jError
 
 from memroos_contracts.memory_errors import IndexUnavailable
 from memroos_contracts.memory_work import Index, IndexState
@@ -23,6 +23,9 @@ CHUNK = 500
 READ_S = 5.0
 """Longest wait for an answer to a question."""
 
+READS = 3
+"""How often a question is asked at most."""
+
 WRITE_S = 60.0
 RETRY_S = 5.0
 """How long a write is tried again by itself when the server says that this makes sense."""
@@ -30,6 +33,7 @@ RETRY_S = 5.0
 PAUSE_S = 1.0
 """After it was found away, questions are not sent to the server for so long: recall does not wait for it each time."""
 
+_DELETED_MEANWHILE = "Neo.ClientError.Statement.EntityNotFound"
 _NEVER = -(2**63)
 _T = TypeVar("_T")
 _Transaction = AsyncTransaction | AsyncManagedTransaction
@@ -142,17 +146,18 @@ class Neo4jGraph:
                 raise self._away(error) from error
 
     async def _read(self, work: Callable[[AsyncTransaction], Awaitable[_T]]) -> _T:
-        """Ask; once more where it fails: after a restart of the server every connection from before is dead."""
+        """Ask, and again where that makes sense."""
         if asyncio.get_running_loop().time() < self._away_until:
             raise IndexUnavailable("The graph's server did not answer a moment ago.", index="graph")
         try:
             async with asyncio.timeout(READ_S):
-                try:
-                    return await self._read_once(work)
-                except (DriverError, Neo4jError) as error:
-                    if not error.is_retryable():
-                        raise
-                    return await self._read_once(work)
+                for _ in range(READS - 1):
+                    try:
+                        return await self._read_once(work)
+                    except (DriverError, Neo4jError) as error:
+                        if not _is_worth_another(error):
+                            raise
+                return await self._read_once(work)
         except (DriverError, Neo4jError, OSError, TimeoutError) as error:
             raise self._away(error) from error
 
@@ -185,9 +190,19 @@ class Neo4jGraph:
 
     def _away(self, error: BaseException) -> IndexUnavailable:
         self._prepared = False
-        self._away_until = asyncio.get_running_loop().time() + PAUSE_S
+        if not isinstance(error, ClientError):  # it does answer, only not this
+            self._away_until = asyncio.get_running_loop().time() + PAUSE_S
         reason = str(error) or type(error).__name__
         return IndexUnavailable(f"Neo4j at {self._uri} does not answer: {reason:.300}", index="graph")
+
+
+def _is_worth_another(error: DriverError | Neo4jError) -> bool:
+    """Whether a question may be answered at the next try.
+
+    After a restart of the server every connection from before is dead. And the server does not read from a snapshot:
+    when a node is deleted between finding it and looking at it, the whole question fails.
+    """
+    return error.is_retryable() or (isinstance(error, Neo4jError) and error.code == _DELETED_MEANWHILE)
 
 
 # -- statements ------------------------------------------------------------------------------------------------------

@@ -308,6 +308,20 @@ def test_changes_at_the_same_time_all_count(place: Place) -> None:
     place.tell(story)
 
 
+def test_who_loses_a_last_mention_while_getting_another_stays(place: Place) -> None:
+    async def story(graph: Graph) -> None:
+        await graph.put(1, [proves(1, "Ann", "knows", "Bob")])
+        for seq in range(1, 40):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(graph.remove(1, [seq]))
+                group.create_task(graph.put(1, [proves(seq + 1, "Ann", "knows", "Bob")]))
+                asked = [group.create_task(graph.items_of([1], ["Ann"], hops=2)) for _ in range(4)]
+            assert {hit.item_seq for answer in asked for hit in answer.result()} <= {seq, seq + 1}
+            assert await found(graph, "Ann", "Bob") == [seq + 1]
+
+    place.tell(story)
+
+
 def test_questions_without_an_answer_have_none(place: Place) -> None:
     async def story(graph: Graph) -> None:
         assert await graph.items_of([1], [], hops=3) == []
