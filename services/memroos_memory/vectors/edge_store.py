@@ -20,7 +20,7 @@ from memroos_memory.embedders import mem0_setup
 SCOPE = "scope"
 """The only field of a point."""
 
-_AT_ONCE = 256
+_AT_ONCE = 128
 """Points in one call of the engine, which holds the interpreter for as long."""
 
 

@@ -28,7 +28,7 @@ from memroos_memory.vectors.stored import StoredVector
 from memroos_memory.work.graphing import entries_of
 from memroos_memory.work.worker import Handle
 
-VECTORS_AT_ONCE = 256
+VECTORS_AT_ONCE = 128
 ITEMS_AT_ONCE = 64
 CHARACTERS_AT_ONCE = 20_000
 """Text that is put into the lexical index in one go: the writer does nothing else meanwhile."""
