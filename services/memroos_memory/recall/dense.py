@@ -121,7 +121,7 @@ def chosen(ground: Ground) -> Rows:
     if len(ground.rows) <= EXACT:
         return ground.rows
     scattered = _scatter(ground.seq[ground.rows])
-    return np.sort(ground.rows[np.argpartition(scattered, SAMPLE)[:SAMPLE]])
+    return np.sort(ground.rows[np.argpartition(scattered, min(SAMPLE, len(scattered) - 1))[:SAMPLE]])
 
 
 def load(

@@ -171,7 +171,9 @@ class Recall:
         if not question.entities:
             return {}
         hits = await self._graph.items_of(scopes, question.entities, hops=1, limit=RELATED)
-        return {hit.item_seq: hit.weight for hit in hits}
+        # Where the limit cuts between equals, which of them came through says nothing.
+        least = hits[-1].weight if len(hits) == RELATED else 0.0
+        return {hit.item_seq: hit.weight for hit in hits if hit.weight > least}
 
     def _answer(
         self,

@@ -7,12 +7,14 @@ deviations above their mean, so the threshold grows with what is searched.
 
 The numbers come from questions of general knowledge, put to small memories of other things: cosines of sentence
 embedders then have a mean near 0 and a standard deviation near 0.08, while paraphrases of what is there begin at 0.4.
+An embedder whose vectors all point one way lets more through.
 """
 
 import math
 
 import numpy as np
 
+from memroos_kit.text.bm25 import idf
 from memroos_memory.lexical import Weighed
 from memroos_memory.recall.ground import Floats, Rows
 
@@ -31,11 +33,8 @@ HIGHEST = 0.55
 COVERED = 0.75
 """An item with this share of the question's words is about it whatever its vector says."""
 
-COVERED_ALONE = 0.5
+COVERED_ALONE = 0.35
 """The share that suffices where there are no vectors."""
-
-_COMMON = 0.2
-"""Some embedders' vectors all point one way: what their cosines have in common beyond this does not count."""
 
 
 def threshold(searched: int) -> float:
@@ -43,12 +42,11 @@ def threshold(searched: int) -> float:
     return min(HIGHEST, CHANCE + SPREAD * math.sqrt(2 * math.log(max(searched, 2))))
 
 
-def passed(cosines: Floats | None, usual: float, covered: Floats, searched: int) -> bool:
+def passed(cosines: Floats | None, covered: Floats, searched: int) -> bool:
     """Whether one of the best items bears on the question.
 
     Args:
         cosines: theirs, None where there are no vectors.
-        usual: the mean cosine of all that is searched.
         covered: the share of the question's words that stand in and around each.
         searched: how many items are searched.
     """
@@ -56,19 +54,20 @@ def passed(cosines: Floats | None, usual: float, covered: Floats, searched: int)
         return False
     if cosines is None:
         return float(covered.max()) >= COVERED_ALONE
-    evidence = cosines - np.float32(max(0.0, usual - _COMMON)) + covered / 2
+    evidence = cosines + covered / 2
     return float(covered.max()) >= COVERED or float(evidence.max()) >= threshold(searched)
 
 
-def coverage(weighed: Weighed, unseen: float, words: int, rows: Rows) -> Floats:
+def coverage(weighed: Weighed, words: int, rows: Rows, searched: int) -> Floats:
     """Return for some rows the share of the question's words that stand in or around each, by how much they tell.
 
     Args:
         weighed: what the words say.
-        unseen: how much a word tells that stands nowhere.
         words: how many words the question has.
         rows: which rows.
+        searched: how many items are searched.
     """
+    unseen = idf(searched, 0)  # a word that stands nowhere tells most of all
     whole = sum(weighed.idf.values()) + unseen * (words - len(weighed.idf))
     share: Floats = weighed.covered(rows) / np.float32(max(whole, 1e-9))
     return share

@@ -23,7 +23,11 @@ CONVERSATION_WEIGHT = 0.2
 """How much of its conversation's best turn counts for each turn: where one turn is about something, others are, too."""
 
 GRAPH_WEIGHT = 0.5
+"""For an item that alone mentions what the question names; less, the more items mention it and the farther it is."""
+
 TEMPORAL_WEIGHT = 0.5
+"""For what happened in the stretch of time that the question names."""
+
 RECENCY_WEIGHT = 1.0
 """Where the question asks for the latest; an arm that is not asked says nothing."""
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from memroos_contracts.memory import Arm, RecallRequest
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Read
-from memroos_kit.text.bm25 import idf
 from memroos_memory.lexical import Weighed
 from memroos_memory.recall import dense, floor, fusing
 from memroos_memory.recall.fusing import Part
@@ -82,12 +81,12 @@ def rank(tx: Read, search: Search, samples: dense.Samples) -> Ranking:
     rows = candidates(search)
     parts = {Arm.LEXICAL: _lexical(search, rows)}
     matrix: dense.Matrix | None = None
-    near: _Near | None = None
+    cosines: Floats | None = None
     if evidence.vector is not None and search.embedder_seq is not None and len(rows):
         sample = samples.of(tx, search.embedder_seq, search.scopes, ground)
         few = len(ground.rows) <= dense.EXACT
         matrix = sample if few else dense.load(tx, search.embedder_seq, ground, rows, sample, check=False)
-        parts[Arm.VECTOR], near = _vector(evidence.vector, sample, matrix, rows)
+        parts[Arm.VECTOR], cosines = _vector(evidence.vector, sample, matrix, rows)
     others = {
         Arm.GRAPH: _graph(evidence, ground, rows),
         Arm.TEMPORAL: _temporal(search.question, ground, rows),
@@ -98,7 +97,7 @@ def rank(tx: Read, search: Search, samples: dense.Samples) -> Ranking:
     scores = fusing.total(parts, len(rows))
     order = np.lexsort((ground.seq[rows], -scores))
     ordered = {arm: Part(part.scores[order], part.parts[order], part.every) for arm, part in parts.items()}
-    return Ranking(rows[order], scores[order], ordered, matrix, _answered(search, rows, order, near))
+    return Ranking(rows[order], scores[order], ordered, matrix, _answered(search, rows, order, cosines))
 
 
 def candidates(search: Search) -> Rows:
@@ -107,7 +106,7 @@ def candidates(search: Search) -> Rows:
     every = np.flatnonzero(search.allowed).astype(np.int32)
     if len(every) <= dense.EXACT:
         return every
-    by_words = every[np.argpartition(-scored[every], PROPOSED)[:PROPOSED]]
+    by_words = every[np.argpartition(-scored[every], min(PROPOSED, len(every) - 1))[:PROPOSED]]
     by_words = by_words[np.argsort(-scored[by_words], kind="stable")]
     near, related = ground.rows_of(search.evidence.near), ground.rows_of(list(search.evidence.related))
     best = np.concatenate([by_words[:WITH_NEIGHBOURS], near[:WITH_NEIGHBOURS]])
@@ -142,31 +141,22 @@ def _lexical(search: Search, rows: Rows) -> Part:
     return Part(scores, parts, usual)
 
 
-class _Near(NamedTuple):
-    """How near candidates are to the question, NaN where nobody knows, and what is usual."""
-
-    cosines: Floats
-    usual: float
-
-
-def _vector(vector: Floats, sample: dense.Matrix, matrix: dense.Matrix, rows: Rows) -> tuple[Part, _Near]:
+def _vector(vector: Floats, sample: dense.Matrix, matrix: dense.Matrix, rows: Rows) -> tuple[Part, Floats]:
+    """Return what the vectors say, and how near each candidate is, NaN where nobody knows."""
     usual = sample.score(vector)
     scored = usual if matrix is sample else matrix.score(vector)
     at = np.searchsorted(scored.rows, rows)
     own, window = scored.own[at], scored.window[at]
     parts = fusing.OWN_WEIGHT * fusing.standardise(own, usual.own)
     parts = parts + fusing.WINDOW_WEIGHT * fusing.standardise(window, usual.window)
-    known = usual.own[~np.isnan(usual.own)]
-    near = _Near(np.fmax(own, window), float(known.mean()) if len(known) else 0.0)
-    return Part(own, parts, usual.own if matrix is sample else own), near
+    return Part(own, parts, usual.own if matrix is sample else own), np.fmax(own, window)
 
 
 def _graph(evidence: Evidence, ground: Ground, rows: Rows) -> Part | None:
     if not evidence.related:
         return None
     scores = np.array([evidence.related.get(seq, 0.0) for seq in ground.seq[rows].tolist()], np.float32)
-    most = max(evidence.related.values())
-    return Part(scores, fusing.GRAPH_WEIGHT * scores / np.float32(most), scores)
+    return Part(scores, np.float32(fusing.GRAPH_WEIGHT) * np.minimum(scores, np.float32(1)), scores)
 
 
 def _temporal(question: Question, ground: Ground, rows: Rows) -> Part | None:
@@ -184,15 +174,15 @@ def _recency(question: Question, ground: Ground, rows: Rows) -> Part | None:
     return Part(scores, fusing.RECENCY_WEIGHT * scores, scores)
 
 
-def _answered(search: Search, rows: Rows, order: NDArray[np.intp], near: _Near | None) -> bool:
+def _answered(search: Search, rows: Rows, order: NDArray[np.intp], cosines: Floats | None) -> bool:
     ground, question = search.ground, search.question
     best = order[: floor.LOOKED_AT]
     if question.spans and in_spans(question, ground, rows[best]).any():
         return True
-    covered = floor.coverage(search.weighed, idf(len(ground.rows), 0), len(question.words), rows[best])
-    if near is None or np.isnan(near.cosines).all():
-        return floor.passed(None, 0.0, covered, len(ground.rows))
-    return floor.passed(np.nan_to_num(near.cosines[best], nan=0.0), near.usual, covered, len(ground.rows))
+    covered = floor.coverage(search.weighed, len(question.words), rows[best], len(ground.rows))
+    if cosines is None or np.isnan(cosines).all():
+        return floor.passed(None, covered, len(ground.rows))
+    return floor.passed(np.nan_to_num(cosines[best], nan=0.0), covered, len(ground.rows))
 
 
 def spread(ranking: Ranking, diversity: float, most: int) -> Rows:

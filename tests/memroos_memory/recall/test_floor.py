@@ -62,14 +62,7 @@ def test_the_best_of_many_has_to_be_nearer_than_the_best_of_few() -> None:
     assert floor.threshold(16) < floor.threshold(1_000) <= floor.threshold(10**9) == floor.HIGHEST
 
 
-def test_an_embedder_whose_vectors_point_one_way_makes_nothing_related() -> None:
-    cosines, covered = np.full(10, 0.6, np.float32), np.zeros(10, np.float32)
-
-    assert floor.passed(cosines, 0.1, covered, 100)
-    assert not floor.passed(cosines, 0.58, covered, 100)
-
-
-def test_without_vectors_half_of_the_words_are_enough() -> None:
-    assert floor.passed(None, 0.0, np.array([0.5], np.float32), 100)
-    assert not floor.passed(None, 0.0, np.array([0.4], np.float32), 100)
-    assert not floor.passed(None, 0.0, np.zeros(0, np.float32), 100)
+def test_without_vectors_a_part_of_the_words_is_enough() -> None:
+    assert floor.passed(None, np.array([0.5], np.float32), 100)
+    assert not floor.passed(None, np.array([0.3], np.float32), 100)
+    assert not floor.passed(None, np.zeros(0, np.float32), 100)
