@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import pytest
 from neo4j import AsyncGraphDatabase
+from neo4j.exceptions import Neo4jError
 from tests.flows.kernel import free_port
 from tests.memroos_memory.graph.neo4j_server.server import Neo4jServer, can_run
 from tests.memroos_memory.graph.said import mentions, proves
@@ -98,6 +99,26 @@ def test_a_server_that_says_nothing_is_waited_for_no_longer_than_allowed(monkeyp
         await graph.close()
 
     asyncio.run(story())
+
+
+def test_a_question_under_which_an_entity_was_deleted_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = Neo4jError._hydrate_neo4j(code="Neo.ClientError.Statement.EntityNotFound", message="Unable to load NODE")
+    asked: list[object] = []
+
+    async def answer(work: object) -> list[list[int]]:
+        asked.append(work)
+        if len(asked) in {1, 2, 4, 5, 6}:
+            raise gone
+        return [[1, 2, 3]]
+
+    async def story(graph: Neo4jGraph) -> None:
+        monkeypatch.setattr(graph, "_read_once", answer)
+        assert await graph.count() == GraphCount(items=1, entities=2, relations=3)
+        with pytest.raises(IndexUnavailable, match="Unable to load"):
+            await graph.count()
+        assert await graph.count() == GraphCount(items=1, entities=2, relations=3)  # a server that answers is not away
+
+    tell(f"bolt://127.0.0.1:{free_port()}", story)
 
 
 def test_settings_that_name_a_server_open_it_without_asking_whether_it_is_there(tmp_path: Path) -> None:
