@@ -15,6 +15,7 @@ from memroos_contracts.memory import (
     IngestEvent,
     MemoryEventView,
     MemoryKind,
+    RecallItem,
     RecallQuery,
     RecallRequest,
     RecallResult,
@@ -115,6 +116,11 @@ class Asked:
     def ids(self, question: str, **more: Any) -> list[str]:
         """Ask, and return the ids of what was found."""
         return [hit.item.id for hit in self.ask(question, **more).items]
+
+    def recall_without_trace(self, question: str) -> list[RecallItem]:
+        """Ask as nobody in particular, so that nothing is noted as handed out."""
+        query = RecallQuery(DEFAULT_WORKSPACE, AGENT, RecallRequest(question))
+        return asyncio.run(self.recall.recall(query)).items
 
     def context(self, question: str, **more: Any) -> ContextResult:
         """Ask for a text."""
