@@ -31,9 +31,7 @@ def intend(db: Database, event: Event = Event.UPDATED) -> Effect:
 
 
 def outcomes(db: Database) -> list[tuple[Any, ...]]:
-    sql = (
-        "SELECT action, actor, outcome FROM audit_event WHERE kind = 'outcome' AND action LIKE 'memory.%d' ORDER BY seq"
-    )
+    sql = "SELECT action, actor, outcome FROM audit_event WHERE kind = 'outcome' ORDER BY seq"
     found = db.read_now(KERNEL, lambda tx: tx.session.connection().exec_driver_sql(sql).fetchall())
     return [tuple(row) for row in found if row[0] != effects.INTENDED]
 
