@@ -111,7 +111,7 @@ class HandOver:
             while not stop.is_set():
                 self._rung.clear()
                 try:
-                    moved = await self.step()
+                    moved = await stop.first(self.step())  # a service that hangs keeps nobody from stopping
                 except MemroosError as error:  # the service is away, or our own disk is full: later
                     self._failed(error.detail)
                 except Exception:  # noqa: BLE001 - the loop: whatever broke, the log must reach the service one day

@@ -51,7 +51,7 @@ class LookingBack:
         await self._guarded(self._load())
         while not stop.is_set():
             self._rung.clear()
-            await self._guarded(self.step())
+            await stop.first(self._guarded(self.step()))
             await stop.first(self._rung.wait())
 
     async def step(self) -> None:

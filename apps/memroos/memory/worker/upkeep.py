@@ -63,7 +63,7 @@ async def run(db: Database, store: Histories | None, stopping: Stopping, *, trac
     while not stopping.is_set():
         try:
             if store is not None:
-                await reconcile(db, store)
+                await stopping.first(reconcile(db, store))
             while await db.write(_KERNEL, traces.forget_traces, db.clock.now() - timedelta(days=trace_days)):
                 pass
         except MemroosError as error:  # the service is away, the disk full: the next minute tries again

@@ -283,3 +283,25 @@ def test_the_loop_waits_for_the_service_and_says_so_and_is_woken_by_what_is_writ
         db.attach(None)
 
     asyncio.run(work())
+
+
+def test_a_service_that_hangs_keeps_nobody_from_stopping(db: Database, twin: ServiceTwin, remember: Remember) -> None:
+    remember("on its way")
+    asked = asyncio.Event()
+
+    async def hang(_: Any) -> Any:
+        asked.set()
+        await asyncio.Event().wait()
+
+    twin.memory.ingest = hang  # type: ignore[method-assign]
+
+    async def work() -> None:
+        stop = Stopping()
+        handover = memory.HandOver(db, twin.store(), memory.Bell())
+        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+            group.create_task(handover.run(stop))
+            await asked.wait()
+            stop.set()
+
+    asyncio.run(work())
+    assert place(db) == Place(0, 0)
