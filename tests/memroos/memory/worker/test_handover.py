@@ -293,7 +293,7 @@ def test_a_service_that_hangs_keeps_nobody_from_stopping(db: Database, twin: Ser
         asked.set()
         await asyncio.Event().wait()
 
-    twin.memory.ingest = hang  # type: ignore[method-assign]
+    twin.memory.ingest = hang  # type: ignore[method-assign,assignment]
 
     async def work() -> None:
         stop = Stopping()
