@@ -74,10 +74,17 @@ class _Held:
         self.table: Table | None = None
         self.places: dict[str, Places] = {}
 
-    @property
-    def size_bytes(self) -> int:
-        table = self.table.size_bytes if self.table is not None else 0
-        return table + sum(12 * len(places.rows) + 400 for places in list(self.places.values()))
+        self._counted = (-1, 0, 0)
+        self._size = 0
+
+    def grown(self) -> int:
+        """Return about how much memory it takes, computed anew where something was added."""
+        assert self.table is not None
+        now = (self.table.log_seq, len(self.places), len(self.table.counted))
+        if now != self._counted:
+            self._counted = now
+            self._size = self.table.size_bytes + sum(12 * len(found.rows) + 400 for found in self.places.values())
+        return self._size
 
 
 class Postings:
@@ -109,7 +116,7 @@ class Postings:
             last = self._last(tx, scope_seq)
             table = self._followed(tx, held, scope_seq, last)
             places = {word: self._places(tx, held, table, scope_seq, word, last) for word in words}
-            size = held.size_bytes
+            size = held.grown()
             if size > self._limit:  # one scope alone: its words are read again, its table stays
                 held.places.clear()
                 table.counted.clear()

@@ -133,34 +133,39 @@ class Recall:
     async def _evidence(self, query: RecallQuery, question: Question, seen: _Seen) -> tuple[Evidence, dict[Arm, str]]:
         """Ask what is not in the database; an arm that cannot answer is missing, and the others go on."""
         missing: dict[Arm, str] = {}
-        related = asyncio.ensure_future(
-            self._tried(Arm.GRAPH, missing, lambda: self._related(question, seen.scopes), dict[int, float]())
-        )
-        try:
-            vector = await self._tried(Arm.VECTOR, missing, lambda: self._vector(query), None)
+        given = self._given(query)
+        async with asyncio.TaskGroup() as asked:
+            related = asked.create_task(
+                self._tried(Arm.GRAPH, missing, partial(self._related, question, seen.scopes), dict[int, float]())
+            )
+            vector = given
+            if vector is None:
+                vector = await self._tried(Arm.VECTOR, missing, partial(self._made, query), None)
             near: list[int] = []
             if vector is not None and seen.items > dense.EXACT:
                 near = await self._tried(Arm.VECTOR, missing, partial(self._near, vector, seen.scopes), near)
-            return Evidence(vector, near, await related), missing
-        finally:
-            related.cancel()
+        return Evidence(vector, near, related.result()), missing
 
     async def _tried(self, arm: Arm, missing: dict[Arm, str], ask: Callable[[], Awaitable[T]], otherwise: T) -> T:
         try:
             return await ask()
-        except (EmbedderFailed, IndexUnavailable) as error:
+        except (EmbedderFailed, IndexUnavailable, WrongDimension) as error:  # the last: embedders are just changing
             missing[arm] = str(error)
             _log.info("recall.arm_missing", arm=arm.value, reason=str(error))
             return otherwise
 
-    async def _vector(self, query: RecallQuery) -> Floats | None:
-        if query.vector is not None:
-            if len(query.vector) != self._embedder.dimension:
-                raise WrongDimension(got=len(query.vector), wanted=self._embedder.dimension)
-            given: Floats = np.array(query.vector, np.float32)
-            length = max(np.float32(np.linalg.norm(given)), np.float32(1e-9))
-            unit: Floats = np.asarray(given / length, np.float32)
-            return unit
+    def _given(self, query: RecallQuery) -> Floats | None:
+        """Return the question's vector where it comes with it."""
+        if query.vector is None:
+            return None
+        if len(query.vector) != self._embedder.dimension:
+            raise WrongDimension(got=len(query.vector), wanted=self._embedder.dimension)
+        given: Floats = np.array(query.vector, np.float32)
+        length = max(np.float32(np.linalg.norm(given)), np.float32(1e-9))
+        unit: Floats = np.asarray(given / length, np.float32)
+        return unit
+
+    async def _made(self, query: RecallQuery) -> Floats | None:
         made: Floats = (await self._embedder.embed([query.request.query]))[0]
         return made
 
