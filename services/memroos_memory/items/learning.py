@@ -123,6 +123,9 @@ def add_learned(tx: Tx, scope_seq: int, learned: Learned, *, from_seq: int, acto
     derived = [row for row in _derived_from(tx, evidence) if _says(row, learned)]
     repeated = [row for row in derived if new.sources <= set(names(row.sources))]
     chain = _chain(tx, new) if new.is_exclusive else []
+    if _is_only_said_before(new, _after(new, chain)):
+        new = new._replace(since=origin.occurred_at)
+        chain = _chain(tx, new)
     there = [row for row in repeated if not row.is_deleted] or _said_before(tx, new, chain)
     if there:
         return view(_see_again(tx, there[0], new, By(actor)))
@@ -223,6 +226,16 @@ def _said_before(tx: Read, new: _New, chain: list[Row]) -> list[Row]:
 
 def _after(new: _New, chain: list[Row]) -> Row | None:
     return next((row for row in chain if _begin(row) > new.since), None)
+
+
+def _is_only_said_before(new: _New, after: Row | None) -> bool:
+    """Tell whether what holds later does so only because nobody said since when, and was said earlier.
+
+    "I live in Munich", then "I moved to Berlin last week": Berlin holds now, from when it was said on.
+    """
+    if after is None or not new.is_exclusive:
+        return False
+    return after.valid_from == after.occurred_at and after.occurred_at < new.origin.occurred_at
 
 
 def _place(new: _New, chain: list[Row]) -> _Place:
