@@ -54,7 +54,7 @@ class MiniLmEncoder:
 
     identity = f"embedded/{NAME}/384"
     dimension = 384
-    batch = 64
+    batch = 16  # a fifth of a second of work, for which a question may have to wait
 
     def __init__(self) -> None:
         folder = files(PACKAGE) / "model"

@@ -69,14 +69,16 @@ class QueuedEmbedder:
             self._kept.move_to_end(texts[0])
             return kept.copy()
         size = self._encoder.batch
-        pieces = [_Piece(texts[start : start + size]) for start in range(0, len(texts), size)]
+        order = sorted(range(len(texts)), key=lambda at: len(texts[at]))  # what is alike in length takes least padding
+        pieces = [_Piece([texts[at] for at in order[start : start + size]]) for start in range(0, len(texts), size)]
         self._submit(pieces, self._short if len(texts) <= FEW else self._long)
         try:
             parts = await asyncio.gather(*(asyncio.wrap_future(piece.answer) for piece in pieces))
         finally:
             for piece in pieces:
                 piece.answer.cancel()  # what nobody waits for any more is not begun
-        rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        rows = np.empty((len(texts), self.dimension), np.float32)
+        rows[order] = np.concatenate(parts)
         if len(texts) == 1 and len(texts[0]) <= _LONGEST_KEPT:
             self._kept[texts[0]] = rows.copy()
             if len(self._kept) > KEPT_QUESTIONS:
