@@ -1,5 +1,6 @@
 """The whole system in real processes: up, status, down, and what kill -9 does to them."""
 
+import contextlib
 import json
 import os
 import signal
@@ -20,12 +21,13 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Settings of a system of its own, on a port of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        port, grpc_port = one.getsockname()[1], other.getsockname()[1]
+    """Settings of a system of its own, on ports of its own."""
+    with contextlib.ExitStack() as held:
+        taken = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        port, grpc_port, memory_port = (str(one.getsockname()[1]) for one in taken)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEMROOS_")}
-    ports = {"MEMROOS_PORT": str(port), "MEMROOS_GRPC_PORT": str(grpc_port)}
-    return kept | {"MEMROOS_DATA_DIR": str(tmp_path / "data")} | ports
+    ports = {"MEMROOS_PORT": port, "MEMROOS_GRPC_PORT": grpc_port, "MEMROOS_MEMORY_PORT": memory_port}
+    return kept | {"MEMROOS_DATA_DIR": str(tmp_path / "data"), "MEMROOS_EMBEDDER": "hash"} | ports
 
 
 @pytest.fixture
