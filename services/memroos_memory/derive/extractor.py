@@ -8,7 +8,6 @@ import asyncio
 import re
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import msgspec
@@ -16,6 +15,7 @@ import msgspec
 from memroos_contracts.memory_errors import ModelFailed
 from memroos_contracts.memory_items import ItemKind
 from memroos_kit.text.words import words_to_find
+from memroos_kit.threads import DaemonThreads
 from memroos_memory.derive.answers import CutOff, Memory
 from memroos_memory.derive.facts import learn
 from memroos_memory.derive.scratch import Bench
@@ -54,7 +54,7 @@ class Extractor:
     def __init__(self, settings: MemorySettings) -> None:
         """Take the endpoint from the settings; nothing is asked yet."""
         self._settings = settings
-        self._threads = ThreadPoolExecutor(QUESTIONS_AT_ONCE, thread_name_prefix="memroos-model")
+        self._threads = DaemonThreads(QUESTIONS_AT_ONCE, name="memroos-model")
         self._local = threading.local()
         self._benches: list[Bench] = []
 
@@ -76,7 +76,7 @@ class Extractor:
 
     async def close(self) -> None:
         """Let go of connections; questions that are open are given up."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown()
         for bench in self._benches:
             bench.close()
 

@@ -21,6 +21,7 @@ FEW = 4
 
 KEPT_QUESTIONS = 512
 _LONGEST_KEPT = 2_000
+_END_S = 2.0
 
 
 class _Piece:
@@ -86,7 +87,7 @@ class QueuedEmbedder:
         return rows
 
     def close(self) -> None:
-        """Refuse what is waiting, and end the threads. May be repeated."""
+        """Refuse what is waiting, and end the threads; a silent endpoint is not waited for. May be repeated."""
         with self._wake:
             self._closed = True
             waiting = [*self._short, *self._long]
@@ -97,7 +98,7 @@ class QueuedEmbedder:
             if piece.answer.set_running_or_notify_cancel():
                 piece.answer.set_exception(Stopping(retry_after_s=5))
         for thread in self._threads:
-            thread.join()
+            thread.join(_END_S)
 
     def _submit(self, pieces: Sequence[_Piece], line: deque[_Piece]) -> None:
         with self._wake:
