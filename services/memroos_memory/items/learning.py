@@ -242,11 +242,25 @@ def _place(new: _New, chain: list[Row]) -> _Place:
     if not new.is_exclusive:
         return _Place([], [], None)
     holding = [row for row in chain if _holds(row, new.since)]
+    together_said = [row for row in holding if _begin(row) == new.since]
+    earlier = [row for row in together_said if _turns_between(row, new) > 0]
+    later = [row for row in together_said if _turns_between(row, new) < 0]
     return _Place(
-        before=[row for row in holding if _begin(row) < new.since],
-        peers=[row for row in holding if _begin(row) == new.since][-CONTRADICTIONS_MAX:],
-        after=_after(new, chain),
+        before=[row for row in holding if _begin(row) < new.since or row in earlier],
+        peers=[row for row in together_said if row not in earlier and row not in later][-CONTRADICTIONS_MAX:],
+        after=later[0] if later else _after(new, chain),
     )
+
+
+def _turns_between(row: Row, new: _New) -> int:
+    """Return by how many turns of one conversation a value was said earlier; 0 where no order follows from that.
+
+    Several turns may have one time, because nobody knows it better: then the order in which they were said counts.
+    """
+    dated = row.valid_from != row.occurred_at or new.since != new.origin.occurred_at
+    if dated or row.stream != new.origin.stream:
+        return 0
+    return new.origin.stream_seq - row.stream_seq
 
 
 # -- writing it --------------------------------------------------------------------------------------------------------

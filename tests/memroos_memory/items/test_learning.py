@@ -220,6 +220,28 @@ def test_two_values_from_the_same_instant_contradict_each_other_and_both_stay(me
     assert memory.read(items.history, berlin.id)[-1].change is Change.CONTEST
 
 
+@pytest.mark.parametrize("order", [("1", "2"), ("2", "1")])
+def test_of_two_turns_with_one_time_the_later_one_holds_in_whichever_order_they_are_learned(
+    memory: Memory, order: tuple[str, str]
+) -> None:
+    city = {"1": "Berlin", "2": "Rome"}
+    for number in city:
+        memory.say(number, at=day(1), stream_seq=int(number))
+
+    ids = {number: lives(memory, f"mem_{number}", city[number]).id for number in order}
+
+    berlin, rome = memory.get(ids["1"]), memory.get(ids["2"])
+    assert (berlin.status, berlin.superseded_by, berlin.contested) == (ItemStatus.SUPERSEDED, rome.id, False)
+    assert (rome.status, rome.supersedes, rome.contested) == (ItemStatus.ACTIVE, berlin.id, False)
+
+
+def test_two_turns_of_different_conversations_with_one_time_contradict_each_other(memory: Memory) -> None:
+    memory.say("1", at=day(1), stream="breakfast", stream_seq=1)
+    memory.say("2", at=day(1), stream="lunch", stream_seq=2)
+
+    assert [lives(memory, "mem_1", "Berlin").contested, lives(memory, "mem_2", "Rome").contested] == [False, True]
+
+
 def test_a_contradiction_of_many_stays_within_bounds(memory: Memory) -> None:
     for number in range(learning.CONTRADICTIONS_MAX + 2):
         memory.say(str(number), at=day(1))
