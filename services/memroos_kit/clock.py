@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from memroos_contracts.errors import InvalidRequest
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -39,10 +41,26 @@ class ManualClock:
 
 
 def to_micros(instant: datetime) -> int:
-    """Return microseconds since 1970-01-01 UTC, the form in which instants are stored."""
-    return (instant - _EPOCH) // _MICROSECOND
+    """Return microseconds since 1970-01-01 UTC, the form in which instants are stored.
+
+    Raises:
+        InvalidRequest: it lies outside the years 1 to 9999 once it is in UTC, so that nobody could read it again.
+    """
+    micros = (instant - _EPOCH) // _MICROSECOND
+    if not _FIRST <= micros <= _LAST:
+        raise InvalidRequest(
+            f"{instant.isoformat()} lies outside the years 1 to 9999 in UTC.", fields={"instant": instant.isoformat()}
+        )
+    return micros
 
 
 def from_micros(micros: int) -> datetime:
-    """Return the aware instant for stored microseconds."""
-    return _EPOCH + timedelta(microseconds=micros)
+    """Return the aware instant for stored microseconds; the first or last there is, where they lie beyond it.
+
+    One row must not keep others from being read.
+    """
+    return _EPOCH + timedelta(microseconds=min(max(micros, _FIRST), _LAST))
+
+
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
