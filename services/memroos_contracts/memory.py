@@ -257,6 +257,8 @@ class Removal(msgspec.Struct, frozen=True):
     actor: str
     position: int
     reason: str = ""
+    id: str = ""
+    """Which removal it is: brought again it changes nothing, and after a rollback a new one removes again."""
 
 
 class IngestReport(msgspec.Struct, frozen=True):

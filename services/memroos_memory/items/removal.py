@@ -50,7 +50,7 @@ def remove_event(tx: Tx, removal: Removal) -> None:
     row = row_of(tx, seq) if seq is not None else None
     if row is None or row.workspace_id != removal.workspace_id or row.is_deleted:
         return
-    operation = f"removal:{removal.position}"
+    operation = f"removal:{removal.id or removal.position}"
     if not is_done(tx, row, operation):
         take_out(tx, row, By(removal.actor, removal.reason, operation))
 

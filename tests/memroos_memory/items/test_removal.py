@@ -13,10 +13,12 @@ from memroos_memory import items
 from memroos_memory.items.queries import rows_of
 
 
-def remove(memory: Memory, event_id: str, *, position: int = 9, workspace: str = DEFAULT_WORKSPACE) -> None:
+def remove(
+    memory: Memory, event_id: str, *, position: int = 9, workspace: str = DEFAULT_WORKSPACE, id_: str = ""
+) -> None:
     """Have the kernel's removal arrive."""
     memory.clock.advance(seconds=1)
-    removal = Removal(event_id, WorkspaceId(workspace), "operator:key_1", position, "asked to")
+    removal = Removal(event_id, WorkspaceId(workspace), "operator:key_1", position, "asked to", id_)
     memory.db.write_now(MEMORY, items.remove_event, removal)
 
 
@@ -56,6 +58,18 @@ def test_the_versions_of_what_is_deleted_stay_in_the_log(memory: Memory) -> None
         (Change.ADD, ""), (Change.DELETE, "a mistake"), (Change.ROLLBACK, ""),
     ]  # fmt: skip
     assert memory.indexed("walrus") == seqs(memory, "mem_1")
+
+
+def test_what_was_brought_back_can_be_removed_again_before_anything_else_happens(memory: Memory) -> None:
+    memory.say("1")
+    remove(memory, "mem_1", id_="mrm_1")
+    memory.write(items.rollback, memory.scope_id, RollbackRequest(to_seq=1))
+    remove(memory, "mem_1", id_="mrm_1")  # comes a second time, and changes nothing
+    assert memory.ids() == ["mem_1"]
+
+    remove(memory, "mem_1", id_="mrm_2")
+
+    assert memory.ids() == []
 
 
 def test_what_rests_on_a_deleted_event_alone_goes_with_it_and_what_rests_on_more_stays(memory: Memory) -> None:

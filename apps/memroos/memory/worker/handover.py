@@ -266,7 +266,7 @@ def _is_item(row: RemovalRow) -> bool:
 
 
 def _removal(row: RemovalRow) -> Removal:
-    return Removal(row.target_id, WorkspaceId(row.workspace_id), row.actor, row.after_seq, row.reason)
+    return Removal(row.target_id, WorkspaceId(row.workspace_id), row.actor, row.after_seq, row.reason, row.id)
 
 
 def _call(loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> None:
