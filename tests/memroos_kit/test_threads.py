@@ -59,7 +59,12 @@ def test_no_more_than_the_threads_work_at_once() -> None:
 
 def test_what_waits_is_given_up_at_the_end_and_nothing_is_taken_any_more() -> None:
     calls, begun, go = DaemonThreads(1, name="test"), threading.Event(), threading.Event()
-    running = calls.submit(lambda: (begun.set(), go.wait()))
+
+    def wait() -> bool:
+        begun.set()
+        return go.wait(5)
+
+    running = calls.submit(wait)
     assert begun.wait(5)
     waiting = calls.submit(lambda: None)
     calls.shutdown()
