@@ -2,14 +2,17 @@
 
     RESEARCHER_TOKEN=... python researcher.py FOLDER [PORT]
 
-It is a server of A2A and knows nothing of MemRoOS: the official SDK speaks the protocol, `Researcher` does the work.
-Whoever calls shows the token; the card, which says what the agent can do and where, is for everybody. It prints
-`ready <address>` once it answers; the kernel takes it in with
+It is a server of A2A: the official SDK speaks the protocol, `Researcher` does the work. Whoever calls shows the token;
+the card, which says what the agent can do and where, is for everybody. It prints `ready <address>` once it answers; the
+kernel takes it in with
 
-    memroos remote-agents add <address> --credential ...
+    memroos remote-agents add <address> --credential-file ...
 
 It needs no model and no network: passages are ranked by BM25 (Robertson and Zaragoza, "The Probabilistic Relevance
 Framework", 2009, section 3), and the same folder always gives the same report.
+
+With `MEMROOS_URL` and a key of its own in the file that `MEMROOS_API_KEY_FILE` names, it keeps what it finds in the
+kernel's memory, and asks there first: what it found in an earlier run it does not search for again.
 """
 
 import hmac
@@ -18,7 +21,8 @@ import re
 import socket
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
@@ -35,9 +39,16 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from memroos_client import AsyncClient, ClientError
+from memroos_client.calls import memory
+from memroos_contracts.memory import MemoryKind, NewMemories, NewMemory, RecallItem, RecallRequest
+
 MOST_PASSAGES = 5
 MOST_PER_FILE = 2
 LARGEST_FILE_BYTES = 1_000_000
+
+RUN = str(os.getpid())
+"""Kept with each finding, so that it can be said in which run it was found."""
 
 K1, B = 1.2, 0.75
 """How soon a repeated word stops to count, and how much long passages are held back."""
@@ -140,11 +151,73 @@ def report(question: str, found: list[Passage], passages: list[Passage]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def retell(question: str, recalled: list[RecallItem]) -> str:
+    """Return a report from memory: each finding with its source, and when and in which run it was found."""
+    parts = [f"# {question}", "From memory; no page was read."]
+    for number, hit in enumerate(recalled, start=1):
+        kept, arms = hit.item, [arm for arm, part in hit.arms.items() if part.rank]
+        quote = "\n".join(f"> {line}" for line in (kept.text or "").splitlines())
+        source = (kept.source or {}).get("document", "")
+        since = f"found on {kept.recorded_at:%Y-%m-%d at %H:%M UTC} in run {kept.run_id}"
+        parts += [f"## {number}. Recalled by {' and '.join(arms) or 'its words'}", quote, f"Source: {source}, {since}"]
+    return "\n\n".join(parts) + "\n"
+
+
+class Findings:
+    """What the researcher has found, kept in a kernel's memory under its own key. Without a kernel nothing is kept.
+
+    Args:
+        url: the kernel's address; empty for none.
+        key_file: holds the key; it may be written after the start, once the agent is registered.
+    """
+
+    def __init__(self, url: str, key_file: Path) -> None:
+        self._url = url
+        self._key_file = key_file
+
+    async def recall(self, question: str) -> list[RecallItem]:
+        """Return what was found before and answers this question, best first; nothing where nothing does."""
+        wanted = RecallRequest(query=question, kinds=(MemoryKind.MEMORY,), limit=2, explain=True)
+        recalled: list[RecallItem] = []
+        async with self._kernel() as kernel:
+            if kernel:
+                recalled = (await kernel.run(memory.recall(wanted))).items
+        return recalled
+
+    async def keep(self, found: list[Passage], task_id: str) -> None:
+        """Keep findings; those of one task are kept once, however often it is worked on."""
+        kept = tuple(
+            NewMemory(
+                text=f"{passage.heading}\n{passage.text}".strip(),
+                stream="findings",
+                run_id=RUN,
+                source={"document": passage.source},
+            )
+            for passage in found
+        )
+        async with self._kernel() as kernel:
+            if kernel and kept:
+                await kernel.run(memory.write_all(NewMemories(kept), idempotency_key=f"{task_id}-findings"))
+
+    @asynccontextmanager
+    async def _kernel(self) -> AsyncIterator[AsyncClient | None]:
+        """Yield the way to the kernel, where there is one; research goes on without it."""
+        if not self._url or not self._key_file.is_file():
+            yield None
+            return
+        try:
+            async with AsyncClient(self._url, self._key_file.read_text("ascii").strip()) as kernel:
+                yield kernel
+        except ClientError as error:
+            print(f"memory: {error}", file=sys.stderr, flush=True)
+
+
 class Researcher(AgentExecutor):
     """Answers one question per task."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, findings: Findings) -> None:
         self._folder = folder
+        self._findings = findings
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
         """Say that it is working, hand over the report, and end the task."""
@@ -153,13 +226,19 @@ class Researcher(AgentExecutor):
         task.id, task.context_id = context.task_id or task.id, context.context_id or task.context_id
         await event_queue.enqueue_event(task)
         turn = TaskUpdater(event_queue, task.id, task.context_id)
-        passages = read_passages(self._folder)
-        await turn.start_work(turn.new_agent_message([Part(text=f"Reading {len(passages)} passages.")]))
         question = context.get_user_input()
-        found = search(question, passages)
-        text = Part(text=report(question, found, passages), media_type="text/markdown", filename="report.md")
-        await turn.add_artifact([text], artifact_id="report", name="report.md", last_chunk=True)
-        await turn.complete(turn.new_agent_message([Part(text=f"Found {len(found)} passages.")]))
+        if recalled := await self._findings.recall(question):
+            await turn.start_work(turn.new_agent_message([Part(text="Looking into what was found before.")]))
+            text, said = retell(question, recalled), f"Recalled {len(recalled)} findings."
+        else:
+            passages = read_passages(self._folder)
+            await turn.start_work(turn.new_agent_message([Part(text=f"Reading {len(passages)} passages.")]))
+            found = search(question, passages)
+            await self._findings.keep(found, task.id)
+            text, said = report(question, found, passages), f"Found {len(found)} passages."
+        part = Part(text=text, media_type="text/markdown", filename="report.md")
+        await turn.add_artifact([part], artifact_id="report", name="report.md", last_chunk=True)
+        await turn.complete(turn.new_agent_message([Part(text=said)]))
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
         """End a task before its time."""
@@ -195,15 +274,16 @@ def with_token(app: ASGIApp, token: str) -> ASGIApp:
     return guarded
 
 
-def main(folder: Path, port: int, token: str) -> None:
+def main(folder: Path, port: int, token: str, findings: Findings) -> None:
     """Serve until the process is stopped."""
     with socket.create_server(("127.0.0.1", port)) as listening:  # from here on callers wait; 0 takes any free port
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        handler = DefaultRequestHandlerV2(Researcher(folder), InMemoryTaskStore(), card(address))
+        handler = DefaultRequestHandlerV2(Researcher(folder, findings), InMemoryTaskStore(), card(address))
         app = Starlette(routes=[*create_agent_card_routes(card(address)), *create_jsonrpc_routes(handler, "/")])
         print(f"ready {address}", flush=True)
         uvicorn.Server(uvicorn.Config(with_token(app, token), log_level="warning")).run(sockets=[listening])
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0, os.environ["RESEARCHER_TOKEN"])
+    kept = Findings(os.environ.get("MEMROOS_URL", ""), Path(os.environ.get("MEMROOS_API_KEY_FILE", "")))
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0, os.environ["RESEARCHER_TOKEN"], kept)

@@ -1,13 +1,18 @@
 """The example programs do what their first line says."""
 
+import asyncio
 import base64
 import importlib.util
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from memroos_contracts.identity import WorkspaceId
+from memroos_contracts.memory import Arm, ArmPart, RecallItem
+from memroos_contracts.memory_items import ItemView
 from memroos_kit.keyset import KeySet
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -109,6 +114,37 @@ def test_the_same_folder_gives_the_same_report_with_its_sources(folder: Path) ->
     assert text == researcher.report("honey", researcher.search("honey", passages), researcher.read_passages(folder))
     assert "2 of 4 passages, from 2 files." in text
     assert "> In winter a hive eats its honey.\n\nSource: insects.md:12" in text
+
+
+def test_what_is_recalled_is_told_with_its_source_its_time_and_its_run() -> None:
+    kept = ItemView(
+        id="mem_1",
+        workspace_id=WorkspaceId("default"),
+        text="Bees\nBees make honey.",
+        run_id="4711",
+        source={"document": "insects.md:3"},
+        recorded_at=datetime(2026, 3, 4, 5, 6, tzinfo=UTC),
+    )
+    arms = {Arm.VECTOR: ArmPart(rank=1, score=0.7, part=1.8), Arm.LEXICAL: ArmPart(rank=0, score=0.0, part=0.0)}
+    hit = RecallItem(item=kept, score=1.8, snippet="", sources=("mem_1",), arms=arms)
+
+    told = researcher.retell("Who makes sweet things?", [hit])
+
+    assert "From memory; no page was read." in told
+    assert "## 1. Recalled by vector\n\n> Bees\n> Bees make honey.\n" in told
+    assert "Source: insects.md:3, found on 2026-03-04 at 05:06 UTC in run 4711" in told
+
+
+def test_without_a_kernel_or_a_key_nothing_is_recalled_and_research_goes_on(tmp_path: Path) -> None:
+    nowhere = researcher.Findings("", tmp_path / "none.key")
+    (tmp_path / "some.key").write_text("a-key\n", "ascii")
+    gone = researcher.Findings("http://127.0.0.1:9", tmp_path / "some.key")
+
+    async def ask() -> list[list[RecallItem]]:
+        await nowhere.keep(list(researcher.split("insects.md", PAGE)), "task_1")
+        return [await nowhere.recall("Who makes honey?"), await gone.recall("Who makes honey?")]
+
+    assert asyncio.run(ask()) == [[], []]
 
 
 def test_a_file_is_written_as_a_whole(tmp_path: Path) -> None:

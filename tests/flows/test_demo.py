@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,11 +30,21 @@ KEY_LINES = (
     "The digest is that of the report above.",
     "approved by operator:key_",
     "receipt",
+    "From memory; no page was read.",
+    "Of this it remembers nothing.",
     "hashes lead from it to the root that was signed.",
     "as `memroos audit verify` does:",
     "All of it was seen.",
 )
 
+
+WITH_A_MEMORY_SERVICE = (
+    "Who would notice tampering with old records?",
+    "Recalled by vector",
+    "Where does Ines live? (today)\n      Ines lives in Porto now.\n",
+    "Where does Ines live? (as of 2025-01-01)\n      Ines lives in Lisbon.\n",
+    "Both are deleted; the question finds nothing.",
+)
 
 OUTBOUND = {"outbound_allow": "127.0.0.1"}
 
@@ -105,6 +116,7 @@ def test_all_is_seen_and_a_second_time_too(
         assert process.returncode == 0, said
         assert [line for line in KEY_LINES if line not in said] == []
         assert "Not seen" not in said
+        assert "So memory is searched by words here, not by meaning" in said  # this kernel runs without the service
 
 
 def test_the_agents_are_out_of_service_afterwards_and_their_keys_end(kernel: Kernel, tmp_path: Path) -> None:
@@ -128,7 +140,7 @@ def test_a_kernel_that_may_not_call_this_machine_is_left_as_it_is(
 
     assert process.returncode == 0, said
     assert "start that with MEMROOS_OUTBOUND_ALLOW=127.0.0.1" in said
-    assert [line for line in KEY_LINES if line not in said] == []
+    assert [line for line in (*KEY_LINES, *WITH_A_MEMORY_SERVICE) if line not in said] == []
     assert {agent["name"] for agent in kernel.done("GET", "/api/agents")["items"]} == {"echo"}
 
 
@@ -140,6 +152,7 @@ def test_a_kernel_that_may_not_call_this_machine_is_left_as_it_is(
         pytest.param("3. The report goes", marks=pytest.mark.long),
         pytest.param("4. Policy holds", marks=pytest.mark.long),
         pytest.param("5. Memory recalls", marks=pytest.mark.long),
+        pytest.param("6. The researcher ends", marks=pytest.mark.long),
     ],
 )
 def test_it_ends_well_when_the_kernel_is_killed_in_the_middle(
@@ -177,6 +190,21 @@ def test_a_kernel_that_dies_while_the_person_thinks_still_has_the_question(
     with Client(kernel.url, kernel.operator_key) as client:
         answered = client.run(approvals.listing()).items
     assert [approval.state for approval in answered] == [ApprovalState.APPROVED]
+
+
+def test_what_memory_says_in_the_second_run_was_found_in_the_first(kernel: Kernel) -> None:
+    out = io.StringIO()
+
+    seen = demo.run(url=kernel.url, key=kernel.operator_key, folder=None, yes=True, out=out, ask=never)
+
+    said = out.getvalue()
+    assert seen, said
+    first, second = said.split("From memory; no page was read.")
+    ended, started = re.findall(r"Process (\d+)", first)
+    runs = set(re.findall(r"found on \S+ at \S+ UTC in run (\d+)", second))
+    assert runs == {ended} != {started}
+    sources = set(re.findall(r"Source: ([^,\n]+), found on", second))
+    assert sources <= set(re.findall(r"Source: (\S+)", first))
 
 
 def test_nothing_is_written_when_the_person_says_no(kernel: Kernel) -> None:

@@ -1,11 +1,11 @@
-"""The story a newcomer sees first: two agents, a step that waits for a person, and a ledger that is verified.
+"""The story a newcomer sees first: two agents, a step that waits for a person, a memory, and a ledger that is verified.
 
 Everything happens against the running kernel, over the doors that everybody uses: REST through the client, A2A through
 the SDK. The agents are the example programs of the documentation, in processes of their own. The kernel may be killed
 and started again at any point: what was acknowledged is there, and the story goes on where it was. One demo at a time.
 
 One of the agents is called by the kernel. A kernel that may not call this machine, and by default none may, is left as
-it is: the story is told on one of the demo's own.
+it is: the story is told on one of the demo's own. Without a memory service, memory is shown as far as it goes.
 """
 
 import tempfile

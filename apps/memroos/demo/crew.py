@@ -1,6 +1,7 @@
 """The demo's two agents: registered, at work, and at the end out of service again.
 
-The publisher comes to the kernel for its work, over REST. The researcher is a server of A2A, and the kernel goes to it.
+The publisher comes to the kernel for its work, over REST. The researcher is a server of A2A, and the kernel goes to it;
+it has a key, too, for what it keeps in memory.
 """
 
 import os
@@ -16,7 +17,7 @@ from memroos.demo.errors import ResearcherOutOfReach, Stopped
 from memroos.demo.kernel import PATIENCE_S, PAUSE_S, Kernel
 from memroos.demo.pages import documentation
 from memroos_client import ProblemError
-from memroos_client.calls import agents, keys, remote_agents, tasks
+from memroos_client.calls import agents, keys, memory, remote_agents, tasks
 from memroos_contracts.broker import FINAL, TaskState
 from memroos_contracts.registry import (
     AgentKind,
@@ -34,6 +35,9 @@ from memroos_contracts.registry import (
 TAG = "demo"
 """Beside the skill, so that the demo's work goes to the demo's agents even where others have the same skills."""
 
+FINDINGS = "findings"
+"""The part of its stream in which the researcher keeps what it finds."""
+
 KEY_LIFETIME_S = 3_600
 """The agents' keys end by themselves if the demo is killed before it can revoke them."""
 
@@ -47,6 +51,9 @@ class Member(msgspec.Struct):
     agent: AgentView | None = None
     process: subprocess.Popen[bytes] | None = None
     key_id: str = ""
+    address: str = ""
+    token: str = ""
+    """What the kernel shows to a remote one."""
 
 
 class Crew:
@@ -72,18 +79,44 @@ class Crew:
             ResearcherOutOfReach: the kernel does not call addresses of this machine.
             Stopped: its program is not there, or it says nothing.
         """
-        member = self._members[role] = Member(role)
-        token = secrets.token_urlsafe(32)
-        self._run(member, folder, {f"{role.upper()}_TOKEN": token})
-        address = self._await_address(member)
+        member = self._members[role] = Member(role, token=secrets.token_urlsafe(32))
+        self._serve(member, folder)
         try:
-            member.agent = self._ensure_remote(f"demo-{role}", address, Credential(value=token))
+            agent = self._ensure_remote(f"demo-{role}", member.address, Credential(value=member.token))
         except ProblemError as problem:
             if problem.slug == "address-refused":
-                raise ResearcherOutOfReach(f"the kernel does not call {address}: {problem}") from problem
+                raise ResearcherOutOfReach(f"the kernel does not call {member.address}: {problem}") from problem
             raise
-        self._drop_old_work(member.agent)
-        return member.agent
+        member.agent = agent
+        self._drop_old_work(agent)
+        self._forget(agent)
+        made = self._new_key(agent)
+        member.key_id = made.key.id
+        write_secret(self._key_file(role), made.secret)
+        return agent
+
+    def restart_remote(self, role: str, folder: Path) -> tuple[int, int]:
+        """End a remote agent's process and start another at the same place; return the number of each.
+
+        Raises:
+            Stopped: its program says nothing.
+        """
+        member = self._members[role]
+        assert member.process is not None
+        before = member.process.pid
+        end(member.process)
+        self._serve(member, folder, member.address.rpartition(":")[2])
+        return before, member.process.pid
+
+    def _serve(self, member: Member, folder: Path, *port: str) -> None:
+        """Start a remote agent's program and wait until it says where it is."""
+        known = {
+            f"{member.role.upper()}_TOKEN": member.token,
+            "MEMROOS_URL": self._kernel.url,
+            "MEMROOS_API_KEY_FILE": str(self._key_file(member.role)),
+        }
+        self._run(member, folder, known, *port)
+        member.address = self._await_address(member)
 
     def start(self, role: str, skill: str, does: str, folder: Path) -> AgentView:
         """Register an agent that comes for its work, or find it from an earlier demo, and start its process.
@@ -107,12 +140,12 @@ class Crew:
         self._run(member, folder, {"MEMROOS_URL": self._kernel.url, "MEMROOS_API_KEY": made.secret})
         return self._await_sign_of_life(member, agent)
 
-    def _run(self, member: Member, folder: Path, secrets_: dict[str, str]) -> None:
+    def _run(self, member: Member, folder: Path, secrets_: dict[str, str], *more: str) -> None:
         """Start an agent's program, with nothing of what is meant for the kernel or its operator."""
         program = documentation() / "examples" / f"{member.role}.py"
         with self._log(member.role).open("wb") as log:
             member.process = subprocess.Popen(  # noqa: S603 - our own program; its secrets stay off the command line
-                [sys.executable, "-u", str(program), str(folder)],
+                [sys.executable, "-u", str(program), str(folder), *more],
                 env={"PYTHONPATH": libraries(), **secrets_},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -135,6 +168,7 @@ class Crew:
         for member in self._members.values():
             if member.process is not None:
                 end(member.process)
+            self._key_file(member.role).unlink(missing_ok=True)
         for member in self._members.values():
             if member.key_id:
                 self._kernel.run(keys.revoke(member.key_id, reason="the demo is over"))
@@ -179,6 +213,12 @@ class Crew:
             for task in self._kernel.run(tasks.listing(agent=agent.id, state=state)).items:
                 self._kernel.run(tasks.cancel(task.id, reason="left behind by an earlier demo"))
 
+    def _forget(self, agent: AgentView) -> None:
+        """Remove what an earlier demo's agent has found: this one is to find it by itself first."""
+        while found := self._kernel.run(memory.listing(f"agent:{agent.id}/{FINDINGS}")).items:
+            for event in found:
+                self._kernel.run(memory.delete(event.id, reason="a demo begins"))
+
     def _new_key(self, agent: AgentView) -> NewKeyView:
         while True:
             made = self._kernel.run(keys.create_for(agent.id, NewAgentKey(name="demo", expires_in_s=KEY_LIFETIME_S)))
@@ -209,10 +249,19 @@ class Crew:
     def _log(self, role: str) -> Path:
         return self.desk / f"{role}.log"
 
+    def _key_file(self, role: str) -> Path:
+        return self.desk / f"{role}.key"
+
 
 def libraries() -> str:
     """Return where a process of ours finds what this one has."""
     return os.pathsep.join(filter(None, sys.path))
+
+
+def write_secret(path: Path, secret: str) -> None:
+    """Write a file that only its owner can read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.write(secret)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -1,5 +1,6 @@
-"""A kernel of the demo's own, for where the one that runs may not call agents on this machine."""
+"""A kernel and a memory service of the demo's own, for where those that run may not call agents on this machine."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -27,47 +28,64 @@ class OwnKernel(msgspec.Struct, frozen=True):
 
 @contextmanager
 def own_kernel(folder: Path) -> Iterator[OwnKernel]:
-    """Run a kernel that may call this machine and nothing else; its data stay in the folder.
+    """Run a kernel that may call this machine and nothing else, and its memory service; their data stay in the folder.
 
     Raises:
-        Stopped: it does not start; its log says why.
+        Stopped: one does not start; its log says why.
     """
-    data_dir, log = folder / "data", folder / "kernel.log"
+    data_dir = folder / "data"
     folder.mkdir(parents=True)
-    with log.open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "memroos.cli", "kernel", "--supervised"],
+    memory_port = _free_port()
+    settings = {
+        "DATA_DIR": str(data_dir),
+        "PORT": "0",
+        "GRPC": "false",
+        "MEMORY_PORT": str(memory_port),
+        "MEMORY_URL": f"http://127.0.0.1:{memory_port}",
+        "OUTBOUND_ALLOW": "127.0.0.1",
+        "LOG_FORMAT": "json",
+    }
+    with _running("memory", folder, settings) as memory, _running("kernel", folder, settings) as kernel:
+        url = _await_address(kernel, data_dir / "kernel.lock", folder / "kernel.log")
+        _await_address(memory, data_dir / "memory.lock", folder / "memory.log")
+        yield OwnKernel(url, (data_dir / "operator.key").read_text("ascii").strip(), data_dir)
+
+
+@contextmanager
+def _running(name: str, folder: Path, settings: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / f"{name}.log").open("wb") as said:
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "memroos.cli", name, "--supervised"],
             cwd=folder,  # no `memroos.toml` from elsewhere is read
-            env={
-                "PYTHONPATH": libraries(),
-                "MEMROOS_DATA_DIR": str(data_dir),
-                "MEMROOS_PORT": "0",
-                "MEMROOS_GRPC": "false",
-                "MEMROOS_OUTBOUND_ALLOW": "127.0.0.1",
-                "MEMROOS_LOG_FORMAT": "json",
-            },
+            env={"PYTHONPATH": libraries(), **{f"MEMROOS_{setting}": value for setting, value in settings.items()}},
             stdin=subprocess.PIPE,  # it stops when we are gone
             stdout=said,
             stderr=said,
             start_new_session=True,  # Ctrl-C is for the story, which still has to tidy up
         )
     try:
-        url = _await_address(process, data_dir, log)
-        yield OwnKernel(url, (data_dir / "operator.key").read_text("ascii").strip(), data_dir)
+        yield process
     finally:
         end(process)
         assert process.stdin is not None
         process.stdin.close()
 
 
-def _await_address(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> str:
+def _free_port() -> int:
+    """Return a port that nobody listens on: the kernel has to know where the memory service will be."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def _await_address(process: subprocess.Popen[bytes], held: Path, log: Path) -> str:
     until = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < until:
         try:
-            holder = lock.find_holder(data_dir / "kernel.lock")
+            holder = lock.find_holder(held)
         except lock.AlreadyRunning:  # it has not yet said where it is
             holder = None
         if holder is not None and holder.address:
             return holder.address
         time.sleep(PAUSE_S)
-    raise Stopped(f"the demo's own kernel does not start; {log} says why")
+    raise Stopped(f"what the demo starts of its own does not come up; {log} says why")

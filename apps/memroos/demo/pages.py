@@ -8,6 +8,14 @@ from memroos.demo.errors import Stopped
 QUESTION = "How does the ledger prove that its past was not changed?"
 """One that this project's documentation answers."""
 
+RELATED = "Who would notice tampering with old records?"
+"""One that the same pages answer in other words."""
+
+RELATED_BY_WORDS = "Could somebody rewrite history unnoticed?"
+"""The same for where memory is searched by words alone: it shares some with the pages."""
+
+UNRELATED = "Which football club won the cup in 1974?"
+
 
 def documentation() -> Path:
     """Return the folder of the documentation: in a checkout beside `apps`, else installed with the package.
@@ -33,3 +41,10 @@ def question_about(folder: Path) -> str:
         if title := re.search(r"^#\s+(\S.*)$", text, flags=re.MULTILINE):
             return f"What do these pages say about {title[1].strip()}?"
     raise Stopped(f"there is no Markdown file with a title in {folder}")
+
+
+def related_to(question: str, *, by_meaning: bool) -> str:
+    """Return a second question that is answered by what the first one found."""
+    if question == QUESTION:
+        return RELATED if by_meaning else RELATED_BY_WORDS
+    return f"Once more, and from memory: {question}"

@@ -8,8 +8,11 @@ STREAMED = "the work as a stream"
 HELD = "a step that waited for a person"
 WRITTEN = "the report in its file"
 RECALLED = "what memory recalls"
+REMEMBERED = "an agent that knows in its second run what it found in the first"
+UNRELATED = "an unrelated question that recalls nothing"
 PROVED = "the proof that the ledger holds it"
-EXPECTED = (AT_WORK, ROUTED, STREAMED, HELD, WRITTEN, RECALLED, PROVED)
+EXPECTED = (AT_WORK, ROUTED, STREAMED, HELD, WRITTEN, RECALLED, REMEMBERED, UNRELATED, PROVED)
+CHANGED = "what holds now before what held once"
 WHOLE_LEDGER = "the whole ledger verified from its file"
 
 

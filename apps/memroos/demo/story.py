@@ -1,6 +1,7 @@
 """What happens, in order."""
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from memroos.demo.errors import Stopped
 from memroos.demo.kernel import Kernel
 from memroos.demo.pages import QUESTION, documentation, question_about
 from memroos.demo.proof import find_fault
+from memroos.demo.recollection import Recollection
 from memroos.demo.stage import (
     AT_WORK,
     HELD,
@@ -69,6 +71,8 @@ class Story:
         report, context = self._research(question)
         approval = self._publish(report, context, question, agrees)
         self._recall(question, context)
+        recollection = Recollection(self._kernel, self._crew, self._stage)
+        recollection.tell(folder, question, partial(self._send, "research", "Answer the demo's second question."))
         self._prove(approval, report)
 
     def _hire(self, folder: Path) -> None:
@@ -131,7 +135,7 @@ class Story:
 
     def _recall(self, question: str, context: str) -> None:
         self._stage.chapter("Memory recalls it")
-        found = self._kernel.run(memory.recall(RecallRequest(query=question, limit=4, context_id=context)))
+        found = self._kernel.run(memory.recall(RecallRequest(query=question, limit=6, context_id=context)))
         for item in found.items:
             snippet = printable(" ".join(item.snippet.split()))
             self._stage.say(f"   {item.item.event_kind:8} {item.score:6.2f}  {snippet[:90]}")
@@ -181,6 +185,7 @@ class Story:
             self._stage.say(f"   The demo's agents are left in service: {error}")
 
     def _send(self, skill: str, purpose: str, part: a2a_pb2.Part, *, context: str = "") -> Conversation:
+        """Have a task begin; nothing of it has been followed yet."""
         message = a2a_pb2.Message(message_id=new_id("msg"), role=a2a_pb2.ROLE_USER, parts=[part], context_id=context)
         message.metadata.update({"memroos.skill": skill, "memroos.tags": [TAG], "memroos.purpose": purpose})
         talk = Conversation(self._kernel, self._key, message, show=self._stage.say, check=self._crew.check)

@@ -31,3 +31,9 @@ def test_a_folder_without_a_title_is_refused_by_name(tmp_path: Path) -> None:
 
     with pytest.raises(Stopped, match="no Markdown file with a title"):
         pages.question_about(tmp_path)
+
+
+def test_the_second_question_is_one_that_the_first_answer_answers() -> None:
+    assert pages.related_to(pages.QUESTION, by_meaning=True) == pages.RELATED
+    assert pages.related_to(pages.QUESTION, by_meaning=False) == pages.RELATED_BY_WORDS
+    assert pages.related_to("Who plants orchards?", by_meaning=True).endswith("Who plants orchards?")
