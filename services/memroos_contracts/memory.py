@@ -193,7 +193,8 @@ class RecallResult(msgspec.Struct, frozen=True):
     documents: int = 0
     """How many items the caller's scope holds."""
     pending: int = 0
-    """How many of the workspace's events the memory service has not taken over yet; they are searched by words only."""
+    """How many events of those you may see the memory service has not taken over yet; they are searched by words
+    only."""
     detail: str = ""
     """Why an arm is missing."""
 

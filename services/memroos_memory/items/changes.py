@@ -26,7 +26,8 @@ def update(tx: Tx, viewer: Viewer, item_id: str, new: ItemChange, operation: str
         NotFound: there is none, or the viewer may not see it.
         ItemGone: it was deleted.
         ItemChanged: it is at another version than the caller expected.
-        InvalidRequest: it would hold until before it begins to, or become private where others can see its log.
+        InvalidRequest: it would hold until before it begins to, become private where others can see its log, or become
+            less strict than the events it rests on.
     """
     row = load(tx, viewer, item_id)
     if is_done(tx, row, operation):
@@ -39,6 +40,8 @@ def update(tx: Tx, viewer: Viewer, item_id: str, new: ItemChange, operation: str
         raise InvalidRequest(fields={"valid_to": "lies before valid_from"})
     if labels.is_private(after.label) and not scope_view(tx, row.scope_seq).private:
         raise InvalidRequest(fields={"label": "is private; delete the memory and keep it anew with this label"})
+    if after.label != before.label and labels.join([after.label, *_labels_beneath(tx, row)]) != after.label:
+        raise InvalidRequest(fields={"label": "is less strict than what it rests on"})
     if after != before:
         who = by(viewer, new.reason, operation)
         if after.label != before.label:
@@ -90,6 +93,12 @@ def _changed(state: State, new: ItemChange) -> State:
         if getattr(new, name) is not None:
             changes[name] = to_micros(getattr(new, name))
     return replace(state, **changes)
+
+
+def _labels_beneath(tx: Tx, row: Row) -> list[Label]:
+    """Return the labels of the events that an item rests on; an event rests on nothing."""
+    beneath = (find_in_scope(tx, row.scope_seq, source) for source in names(row.sources) if source != row.id)
+    return [state_of(one).label for one in beneath if one is not None]
 
 
 def _make_stricter(tx: Tx, derived: list[Row], label: Label, who: By) -> None:

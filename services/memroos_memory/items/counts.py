@@ -2,13 +2,14 @@
 
 from sqlalchemy import bindparam, func, select
 
+from memroos_contracts.errors import InvalidCursor, NotFound
 from memroos_contracts.memory_items import ItemKind, ItemStatus, Viewer
 from memroos_contracts.memory_work import InventoryRow, MemoryStats
 from memroos_contracts.pages import Page
 from memroos_kit import cursors
 from memroos_kit.clock import from_micros
 from memroos_kit.db import Hot, Read
-from memroos_memory.items.scopes import scope_view, visible_scopes
+from memroos_memory.items.scopes import scope_seq_of, scope_view, visible_scopes
 from memroos_memory.models import Item
 
 PAGE = 50
@@ -39,11 +40,12 @@ def inventory(tx: Read, viewer: Viewer, *, cursor: str | None = None, limit: int
         InvalidCursor: the cursor is of another viewer's listing.
     """
     kind = cursors.listing("memory-inventory", workspace=viewer.workspace_id, reader=viewer.reader)
-    after = cursors.decode(kind, cursor, int)[0] if cursor else 0
+    after = _place(tx, viewer, cursors.decode(kind, cursor, str)[0]) if cursor else 0
     scopes = [seq for seq in visible_scopes(tx, viewer.workspace_id, viewer.reader) if seq > after]
     page = scopes[:limit]
     more = len(scopes) > limit
-    return Page([_row(tx, seq) for seq in page], cursors.encode(kind, page[-1]) if more else None)
+    rows = [_row(tx, seq) for seq in page]
+    return Page(rows, cursors.encode(kind, rows[-1].scope_id) if more else None)
 
 
 def stats(tx: Read, viewer: Viewer) -> MemoryStats:
@@ -64,6 +66,14 @@ def stats(tx: Read, viewer: Viewer) -> MemoryStats:
         contested=contested,
         scopes=len(scopes),
     )
+
+
+def _place(tx: Read, viewer: Viewer, scope_id: str) -> int:
+    """Return a scope's number, which no cursor holds: it would tell how many others have."""
+    try:
+        return scope_seq_of(tx, viewer, scope_id)
+    except NotFound as error:
+        raise InvalidCursor from error
 
 
 def _row(tx: Read, scope: int) -> InventoryRow:

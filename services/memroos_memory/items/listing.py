@@ -6,12 +6,13 @@ from typing import Any, Protocol
 
 from sqlalchemy import text
 
-from memroos_contracts.errors import NotFound
+from memroos_contracts.errors import InvalidCursor, NotFound
 from memroos_contracts.memory_items import ItemQuery, ItemStatus, ItemView, Viewer
 from memroos_contracts.pages import Page
 from memroos_kit import cursors
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Read
+from memroos_memory.items.queries import load_even_deleted
 from memroos_memory.items.scopes import visible_scopes
 from memroos_memory.items.states import COLUMNS, Row, encode, view
 
@@ -44,7 +45,7 @@ def list_items(tx: Read, viewer: Viewer, query: ItemQuery, where: Where | None =
         InvalidCursor: the cursor is of another query.
     """
     kind = _listing(viewer, query)
-    after = cursors.decode(kind, query.cursor, int)[0] if query.cursor else 0
+    after = _place(tx, viewer, cursors.decode(kind, query.cursor, str)[0]) if query.cursor else 0
     scopes = visible_scopes(tx, viewer.workspace_id, viewer.reader, user_id=query.user_id, scope_id=query.scope_id)
     if query.scope_id is not None and not scopes:
         raise NotFound(kind_of_object="scope", id=query.scope_id)
@@ -59,7 +60,15 @@ def list_items(tx: Read, viewer: Viewer, query: ItemQuery, where: Where | None =
     found.sort(key=lambda row: row.seq)
     page = found[: query.limit]
     more = len(found) > query.limit
-    return Page([view(row) for row in page], cursors.encode(kind, page[-1].seq) if more else None)
+    return Page([view(row) for row in page], cursors.encode(kind, page[-1].id) if more else None)
+
+
+def _place(tx: Read, viewer: Viewer, item_id: str) -> int:
+    """Return an item's number, which no cursor holds: it would tell how many items others have."""
+    try:
+        return load_even_deleted(tx, viewer, item_id).seq
+    except NotFound as error:
+        raise InvalidCursor from error
 
 
 def _listing(viewer: Viewer, query: ItemQuery) -> str:

@@ -33,7 +33,7 @@ def list_jobs(
     """
     limit = max(1, min(limit, PAGE_MAX))
     kind = cursors.listing("jobs", workspace=viewer.workspace_id, reader=viewer.reader, state=state)
-    before = _NEWEST if cursor is None else cursors.decode(kind, cursor, int)[0]
+    before = _NEWEST if cursor is None else _place(tx, cursors.decode(kind, cursor, str)[0])
     asked: dict[str, Any] = {**_of(viewer), "before": before, "most": limit + 1}
     if state is None:
         rows = tx.execute(sql.LIST, **asked).fetchall()
@@ -41,7 +41,13 @@ def list_jobs(
         rows = tx.execute(sql.LIST_IN_STATE, **asked, state=state.value).fetchall()
     more = len(rows) > limit
     rows = rows[:limit]
-    return Page([_view(row) for row in rows], cursors.encode(kind, rows[-1][0]) if more else None)
+    return Page([_view(row) for row in rows], cursors.encode(kind, rows[-1][1]) if more else None)
+
+
+def _place(tx: Read, job_id: str) -> int:
+    """Return a job's number, or where it was; no cursor holds it, as it would tell how much work others make."""
+    row = tx.execute(sql.PLACE, id=job_id).fetchone()
+    return _NEWEST if row is None else int(row[0])
 
 
 def get_job(tx: Read, viewer: Viewer, job_id: str) -> JobView:

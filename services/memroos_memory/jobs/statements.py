@@ -73,6 +73,8 @@ LIST = Hot(text(f"{SELECT} WHERE job.seq < :before AND {VISIBLE} ORDER BY job.se
 LIST_IN_STATE = Hot(text(
     f"{SELECT} WHERE job.state = :state AND job.seq < :before AND {VISIBLE} ORDER BY job.seq DESC LIMIT :most"
 ))  # fmt: skip
+# Ids sort by time: of a job that is forgotten by now, the next one tells the place.
+PLACE = Hot(text("SELECT seq FROM job WHERE id >= :id ORDER BY id LIMIT 1"))
 BY_ID = Hot(text(f"{SELECT} WHERE job.id = :id AND {VISIBLE}"))
 COUNT = "SELECT state, count(*) FROM job WHERE state IN ('waiting', 'running', 'dead')"
 COUNTS = Hot(text(f"{COUNT} GROUP BY state"))

@@ -29,6 +29,9 @@ from memroos_memory.web.intake import SERVICE
 _BLOCK = 512
 """Bytes of a block as the file system counts them; a file may have holes."""
 
+NOT_WHOLE = "It is not whole."
+"""What somebody hears of an index who does not run the system: its own words count everybody's items."""
+
 _ALWAYS = (Arm.LEXICAL, Arm.TEMPORAL, Arm.RECENCY)
 _ARMS = {Index.VECTOR: Arm.VECTOR, Index.GRAPH: Arm.GRAPH}
 
@@ -74,7 +77,11 @@ class Standing:
         states = await self.indexes()
         own = next((view.vectors for view in embedders if view.state == "active"), 0)
         indexes = [
-            msgspec.structs.replace(state, items=own if state.index is Index.VECTOR else counted.items)
+            msgspec.structs.replace(
+                state,
+                items=own if state.index is Index.VECTOR else counted.items,
+                detail=state.detail if _runs_the_system(viewer) or not state.detail else NOT_WHOLE,
+            )
             for state in states
         ]
         database, index = await asyncio.to_thread(self._sizes) if _runs_the_system(viewer) else (0, 0)
@@ -88,7 +95,7 @@ class Standing:
             model=self._model,
             database_bytes=database,
             index_bytes=index,
-            detail="; ".join(f"{state.index}: {state.detail or 'not ready'}" for state in states if not state.ready),
+            detail="; ".join(f"{state.index}: {state.detail or 'not ready'}" for state in indexes if not state.ready),
         )
 
     async def indexes(self) -> list[IndexState]:

@@ -47,6 +47,25 @@ def test_label_and_data_can_be_changed(memory: Memory) -> None:
     assert memory.get("mem_1").data == {"a": [1, {"b": None}]}
 
 
+def test_what_was_learned_is_no_less_strict_than_what_it_rests_on(memory: Memory) -> None:
+    memory.say("1", label=Label(Sensitivity.CONFIDENTIAL, frozenset({"pii"})))
+    fact = memory.learn("mem_1", "Ann likes tea")
+
+    for label in (
+        Label(Sensitivity.PUBLIC),
+        Label(Sensitivity.CONFIDENTIAL),
+        Label(Sensitivity.INTERNAL, fact.label.tags),
+    ):
+        with pytest.raises(InvalidRequest) as refused:
+            memory.write(items.update, fact.id, ItemChange(label=label))
+        assert "label" in refused.value.facts["fields"]
+
+    assert memory.get(fact.id).label == fact.label
+    memory.write(items.update, fact.id, ItemChange(confidence=0.5))
+    stricter = Label(Sensitivity.CONFIDENTIAL, frozenset({"pii", "export"}))
+    assert memory.write(items.update, fact.id, ItemChange(label=stricter)).label == stricter
+
+
 SECRET = Label(Sensitivity.INTERNAL, frozenset({"secret"}))
 
 

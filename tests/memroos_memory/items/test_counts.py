@@ -1,4 +1,5 @@
 import pytest
+from tests.cursors import assert_says_nothing_of_others
 from tests.memroos_memory.items.conftest import ANN, BOB, Memory, day
 from tests.memroos_memory.items.test_learning import lives
 
@@ -62,5 +63,6 @@ def test_the_inventory_comes_in_pages_that_belong_to_its_viewer(memory: Memory) 
 
     assert [row.user_id for row in (*first.items, *rest.items)] == ["u0", "u1", "u2"]
     assert rest.next_cursor is None
+    assert_says_nothing_of_others(first.next_cursor)
     with pytest.raises(InvalidCursor):
         memory.as_seen_by(BOB).read(items.inventory, cursor=first.next_cursor)

@@ -2,6 +2,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.cursors import assert_says_nothing_of_others
 from tests.memroos_memory.items.conftest import ANN, BOB, MEMORY, START, Memory, day
 from tests.memroos_memory.items.test_learning import lives
 
@@ -78,6 +79,7 @@ def test_pages_follow_each_other_across_scopes_until_the_end(memory: Memory) -> 
         page = memory.read(items.list_items, ItemQuery(limit=2, cursor=cursor))
         seen += [item.id for item in page.items]
         cursor = page.next_cursor
+        assert_says_nothing_of_others(cursor)
 
     assert seen == [f"mem_{number}" for number in range(7)]
     assert cursor is None

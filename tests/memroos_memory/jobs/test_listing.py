@@ -2,6 +2,7 @@
 
 import pytest
 from sqlalchemy import text
+from tests.cursors import assert_says_nothing_of_others
 
 from memroos_contracts.errors import InvalidCursor, NotFound
 from memroos_contracts.identity import WorkspaceId, service_actor
@@ -90,6 +91,7 @@ def test_pages_follow_each_other_without_gap_and_a_cursor_fits_its_own_listing_o
         page = scoped.read_now(SERVICE, jobs.list_jobs, ANN, cursor=cursor, limit=2)
         found += [job.id for job in page.items]
         cursor = page.next_cursor or cursor
+        assert_says_nothing_of_others(cursor)
         if page.next_cursor is None:
             break
 

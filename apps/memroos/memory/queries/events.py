@@ -12,9 +12,9 @@ from sqlalchemy import Integer, String, bindparam, column, exists, func, literal
 
 from memroos.memory.models import MemoryEvent, MemoryHidden, MemoryScope
 from memroos.memory.rules import readers
-from memroos_contracts.errors import NotFound
+from memroos_contracts.errors import InvalidCursor, NotFound
 from memroos_contracts.governance import Label
-from memroos_contracts.identity import WorkspaceId
+from memroos_contracts.identity import Actor, WorkspaceId
 from memroos_contracts.memory import (
     Arm,
     MemoryEventView,
@@ -157,15 +157,20 @@ def view(row: Row) -> MemoryEventView:
     )
 
 
-def load(tx: Read, event_id: str) -> MemoryEventView:
+def load(
+    tx: Read, event_id: str, *, among: Callable[[Actor, MemoryEventView], bool] = readers.can_read
+) -> MemoryEventView:
     """Return an event that this actor may know of.
+
+    Args:
+        among: which are there for it at all.
 
     Raises:
         NotFound: no event has this id, or it belongs to others.
     """
     found = tx.execute(_BY_ID, id=event_id, workspace=tx.actor.workspace).fetchone()
     event = None if found is None else view(Row._make(found))
-    if event is None or not readers.can_read(readers.reader_of(tx.actor), event):
+    if event is None or not among(tx.actor, event):
         raise NotFound(kind_of_object="memory", id=event_id)
     return event
 
@@ -190,12 +195,23 @@ def list_stream(tx: Read, stream: str, *, after: int, most: int) -> list[MemoryE
     return [view(Row._make(row)) for row in rows]
 
 
-def list_of_author(tx: Read, *, before: int, most: int) -> list[tuple[int, MemoryEventView]]:
-    """Return what this actor has written, newest first, each with its place."""
+def list_of_author(tx: Read, *, before: str | None, most: int) -> list[MemoryEventView]:
+    """Return what this actor has written, newest first.
+
+    Args:
+        before: the event after which the listing goes on.
+
+    Raises:
+        InvalidCursor: there is no such event.
+    """
+    workspace = tx.actor.workspace
+    place = None if before is None else tx.execute(_KNOWN, id=before, workspace=workspace).fetchone()
+    if before is not None and place is None:
+        raise InvalidCursor
     rows = tx.execute(
-        _OF_AUTHOR, workspace=tx.actor.workspace, author=tx.actor.principal, before=before, most=most
+        _OF_AUTHOR, workspace=workspace, author=tx.actor.principal, before=place[0] if place else 2**62, most=most
     ).fetchall()
-    return [(row[0], view(Row._make(row))) for row in rows]
+    return [view(Row._make(row)) for row in rows]
 
 
 def count_events(tx: Read) -> int:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy import String, bindparam, func, literal_column, or_, select
 
 from memroos.memory.models import MemoryAside, MemoryEvent, MemoryHandover, MemoryHidden, MemoryRemoval
 from memroos.memory.queries.events import Row, view
@@ -21,12 +21,23 @@ _E, _R = MemoryEvent, MemoryRemoval
 _PLACE = Hot(select(MemoryHandover.event_seq, MemoryHandover.removal_seq).where(MemoryHandover.id == 1))
 _LAST_EVENT = Hot(select(func.coalesce(func.max(_E.seq), 0)))
 _LAST_REMOVAL = Hot(select(func.coalesce(func.max(_R.seq), 0)))
+_counts_for = or_(
+    bindparam("reader", type_=String).is_(None),
+    _E.author == bindparam("reader"),
+    _E.owner == bindparam("reader"),
+    _E.agent_id == bindparam("agent"),
+)
 _PENDING = Hot(
     select(func.count()).select_from(
         select(literal_column("1"))
-        .where(_E.seq > bindparam("after"), _E.workspace_id == bindparam("workspace"))
+        .where(_E.seq > bindparam("after"), _E.workspace_id == bindparam("workspace"), _counts_for)
         .limit(bindparam("most"))
         .subquery()
+    )
+)
+_ASIDE_PENDING = Hot(
+    select(func.count()).where(
+        _E.seq == MemoryAside.event_seq, MemoryAside.workspace_id == bindparam("workspace"), _counts_for
     )
 )
 _PENDING_REMOVALS = Hot(
@@ -114,10 +125,15 @@ def get_backlog(tx: Read) -> Backlog:
     return Backlog(get_place(tx), get_last(tx), tx.execute(_ASIDES).fetchone()[0])
 
 
-def count_pending(tx: Read, place: Place, workspace: str) -> int:
-    """Return how many of a workspace's events wait, the refused ones included; at most `PENDING_COUNTED_MAX`."""
-    found = tx.execute(_PENDING, after=place.event_seq, workspace=workspace, most=PENDING_COUNTED_MAX).fetchone()
-    return int(found[0]) + len(list_aside(tx, workspace))
+def count_pending(tx: Read, place: Place, workspace: str, reader: str = readers.EVERYTHING) -> int:
+    """Return how many events wait, the refused ones included: a reader's, or the workspace's.
+
+    Of those that were not refused, at most `PENDING_COUNTED_MAX` are counted.
+    """
+    whose = {"workspace": workspace, "reader": reader or None, "agent": readers.agent_of(reader)}
+    waiting = tx.execute(_PENDING, after=place.event_seq, most=PENDING_COUNTED_MAX, **whose).fetchone()
+    aside = tx.execute(_ASIDE_PENDING, **whose).fetchone()
+    return int(waiting[0]) + int(aside[0])
 
 
 def count_removals(tx: Read, place: Place, workspace: str) -> int:

@@ -4,6 +4,7 @@ import msgspec
 
 from memroos.memory.queries import events, handover
 from memroos.memory.queries.events import Measure
+from memroos.memory.rules import readers
 from memroos_contracts.memory import RecallItem, RecallQuery
 from memroos_kit.db import Read
 
@@ -12,7 +13,7 @@ class Pending(msgspec.Struct, frozen=True):
     """What the memory service does not know yet, as far as it bears on a question."""
 
     count: int
-    """Of the whole workspace; those that were refused are among them."""
+    """Of those the reader may see; those that were refused are among them."""
     hits: list[RecallItem] = []
     measure: Measure | None = None
     """None where nothing is pending."""
@@ -24,7 +25,7 @@ def find_pending(tx: Read, query: RecallQuery) -> Pending:
     aside = frozenset(handover.list_aside(tx, query.workspace_id))
     if place.event_seq >= last.event_seq and not aside:
         return Pending(0)
-    count = handover.count_pending(tx, place, query.workspace_id)
+    count = handover.count_pending(tx, place, query.workspace_id, query.reader)
     if not count:
         return Pending(0)
     measure = events.measure_of(tx, query)
@@ -52,5 +53,5 @@ def count_backlog(tx: Read) -> BacklogCounts:
 
 
 def count_pending(tx: Read) -> int:
-    """Return how many of the workspace's events the memory service has not taken over."""
-    return handover.count_pending(tx, handover.get_place(tx), tx.actor.workspace)
+    """Return how many events the memory service has not taken over: the actor's own, or the workspace's."""
+    return handover.count_pending(tx, handover.get_place(tx), tx.actor.workspace, readers.reader_of(tx.actor))

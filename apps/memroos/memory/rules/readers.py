@@ -32,9 +32,25 @@ def reader_of(actor: Actor) -> str:
     return actor.principal if own else EVERYTHING
 
 
-def can_read(reader: str, event: MemoryEventView) -> bool:
-    """Answer whether a memory exists for a reader who asks for it by id; for people, policy then looks at its label."""
-    return reader == EVERYTHING or reader in readers_of(event)
+def agent_of(reader: str) -> str:
+    """Return the id of the agent that a reader is; empty where it is none."""
+    role, _, agent_id = reader.partition(":")
+    return agent_id if role == Role.AGENT else ""
+
+
+def can_read(actor: Actor, event: MemoryEventView) -> bool:
+    """Answer whether a memory exists for somebody who asks for it by id.
+
+    The kernel sees to all of them; everybody else finds by its id what a question would find, and what is their own.
+    """
+    if actor.role is Role.SERVICE and actor.id == "kernel":
+        return True
+    return not {reader_of(actor), actor.principal}.isdisjoint(readers_of(event))
+
+
+def can_remove(actor: Actor, event: MemoryEventView) -> bool:
+    """Answer whether somebody may ask for a memory's end: of what is private too, without having seen it."""
+    return reader_of(actor) == EVERYTHING or can_read(actor, event)
 
 
 def token(workspace: str, reader: str) -> str:

@@ -199,10 +199,11 @@ def list_own(tx: Tx, *, limit: int = PAGE, cursor: str | None = None) -> Page[Me
         InvalidCursor: the cursor is of another listing.
     """
     kind = cursors.listing("own-memory", author=tx.actor.principal)
-    before = 2**62 if cursor is None else cursors.decode(kind, cursor, int)[0]
+    # By id: an event's place in the log of all would tell how much others write.
+    before = None if cursor is None else cursors.decode(kind, cursor, str)[0]
     found = queries.list_of_author(tx, before=before, most=limit + 1)
-    more = cursors.encode(kind, found[limit - 1][0]) if len(found) > limit else None
-    return Page(_give_out(tx, tx.actor.principal, [event for _, event in found[:limit]]), more)
+    more = cursors.encode(kind, found[limit - 1].id) if len(found) > limit else None
+    return Page(_give_out(tx, tx.actor.principal, found[:limit]), more)
 
 
 def _give_out(tx: Tx, name: str, events: list[MemoryEventView]) -> list[MemoryEventView]:

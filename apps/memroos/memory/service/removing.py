@@ -49,7 +49,7 @@ def remove_event(tx: Tx, event_id: str, *, reason: str = "") -> None:
         NotFound: no event has this id, it was removed before, or it belongs to others.
         Denied: policy does not let this actor remove it: it was addressed to it, for instance, but is not its own.
     """
-    event = queries.load(tx, event_id)
+    event = queries.load(tx, event_id, among=readers.can_remove)
     _remove(tx, asset_to_change(tx, event), reason)
     row = _row(tx, event_id)
     assert row is not None

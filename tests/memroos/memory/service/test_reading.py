@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.actors import AGENT, KERNEL, OPERATOR, OTHER_AGENT, STRANGE_AGENT, STRANGER
 from tests.conftest import Policy
+from tests.cursors import assert_says_nothing_of_others
 from tests.memroos.memory.conftest import Remember
 
 from memroos import memory
@@ -159,10 +160,29 @@ def test_what_is_restricted_stays_with_those_it_belongs_to(db: Database, remembe
         assert recall(db, "harbour", other).items == []
         assert recall(db, "harbour", other).documents == 0
         assert db.write_now(other, memory.list_events, own.stream).items == []
-    with pytest.raises(NotFound):
-        db.write_now(OTHER_AGENT, memory.read_event, own.id)
-    db.write_now(OPERATOR, memory.read_event, own.id)
+    for other in (OTHER_AGENT, OPERATOR):
+        with pytest.raises(NotFound):
+            db.write_now(other, memory.read_event, own.id)
+    assert db.write_now(AGENT, memory.read_event, own.id).text == "the harbour code"
     assert policy.asked[-1][1].label == RESTRICTED
+
+
+def test_who_runs_the_workspace_reads_what_is_restricted_where_it_is_their_own(
+    db: Database, remember: Remember
+) -> None:
+    own = remember("the harbour code", actor=OPERATOR, label=RESTRICTED)
+    assert db.write_now(OPERATOR, memory.read_event, own.id).text == "the harbour code"
+    with pytest.raises(NotFound):
+        db.write_now(AGENT, memory.read_event, own.id)
+
+
+def test_what_is_restricted_can_be_deleted_unseen_by_who_runs_the_workspace(db: Database, remember: Remember) -> None:
+    own = remember("the harbour code", label=RESTRICTED)
+    with pytest.raises(NotFound):
+        db.write_now(OTHER_AGENT, memory.remove_event, own.id)
+    db.write_now(OPERATOR, memory.remove_event, own.id)
+    with pytest.raises(NotFound):
+        db.write_now(AGENT, memory.read_event, own.id)
 
 
 def test_the_words_of_others_do_not_weigh_in_a_ranking(db: Database, remember: Remember) -> None:
@@ -301,6 +321,7 @@ def test_an_agent_lists_what_it_wrote_newest_first(db: Database, remember: Remem
     remember("of another", actor=OTHER_AGENT)
     first = db.write_now(AGENT, memory.list_own, limit=2)
     second = db.write_now(AGENT, memory.list_own, limit=2, cursor=first.next_cursor)
+    assert_says_nothing_of_others(first.next_cursor)
     assert [event.text for event in [*first.items, *second.items]] == ["number 2", "number 1", "number 0"]
     with pytest.raises(InvalidCursor):
         db.write_now(OTHER_AGENT, memory.list_own, cursor=first.next_cursor)
