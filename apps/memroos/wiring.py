@@ -332,7 +332,7 @@ class Kernel:
         """Return what a remote agent is reminded of; memory is asked as that agent, not as the kernel."""
         agent = memory.agent_actor(task.agent_id, task.workspace_id)
         text = broker.text_of(message.parts)
-        return await self.recollection.remind(agent, task_id=task.id, purpose=task.purpose, text=text)
+        return await self.recollection.remind(agent, task_id=task.id, purpose=task.purpose, text=text, label=task.label)
 
     async def _end_grpc(self) -> None:
         """Close the gRPC door as the server closes the others: calls get most of the grace, the rest is cut."""

@@ -14,6 +14,7 @@ from memroos.memory.rules import recollection as rules
 from memroos.memory.service import recollection as verbs
 from memroos.memory.service.recollection import Reminder
 from memroos_contracts.errors import MemroosError
+from memroos_contracts.governance import INTERNAL, Label
 from memroos_contracts.identity import Actor, AgentId, Role, WorkspaceId
 from memroos_contracts.memory import RecallItem, RecallRequest, RecallResult
 from memroos_contracts.recollection import (
@@ -42,7 +43,7 @@ class Recollection:
         self._db = service.db
         self._recalls = recalls
 
-    async def remind(self, actor: Actor, *, task_id: str, purpose: str, text: str) -> str:
+    async def remind(self, actor: Actor, *, task_id: str, purpose: str, text: str, label: Label = INTERNAL) -> str:
         """Return what an agent is reminded of at the start of a task; empty where no policy says so, or it abstains.
 
         It never fails and never takes long: a task does not wait for a memory. What was handed out is on record first.
@@ -50,17 +51,18 @@ class Recollection:
         Args:
             actor: the agent, as whom memory is asked.
             text: what the task asks for.
+            label: of the task; a trace of what is private does not keep what was asked.
         """
         try:
             # Inline: most workspaces have none, and every task that is claimed comes through here.
             policies = self._db.read_inline(actor, queries.load_policies)
             policy = rules.find_policy(policies, actor.agent or "", purpose)
-            return "" if policy is None else await self._remind(actor, policy, task_id, text)
+            return "" if policy is None else await self._remind(actor, policy, task_id, text, label)
         except MemroosError as error:  # denied, or the disk is full: the task goes on without
             _log.warning("nobody was reminded", task_id=task_id, problem=error.slug())
             return ""
 
-    async def _remind(self, actor: Actor, policy: RecollectionPolicyView, task_id: str, text: str) -> str:
+    async def _remind(self, actor: Actor, policy: RecollectionPolicyView, task_id: str, text: str, label: Label) -> str:
         began = time.perf_counter()
         rule = policy.rule
         abstained = rules.why_abstain(rule, text)
@@ -79,6 +81,7 @@ class Recollection:
             policy=policy,
             task_id=task_id,
             query=text[:LONGEST_QUERY],
+            label=label,
             hits=hits,
             arms=found.arms if found is not None else (),
             missing=found.missing if found is not None else (),

@@ -13,7 +13,7 @@ from memroos.memory.service import removing, traces
 from memroos.memory.service.traces import Handout
 from memroos.memory.service.writing import Event
 from memroos_contracts.errors import InvalidRequest, NotFound
-from memroos_contracts.governance import Action, Asset
+from memroos_contracts.governance import INTERNAL, Action, Asset, Label
 from memroos_contracts.labels import join
 from memroos_contracts.memory import Arm, RecallItem
 from memroos_contracts.recollection import (
@@ -44,6 +44,8 @@ class Reminder(msgspec.Struct, frozen=True, kw_only=True):
     policy: RecollectionPolicyView
     task_id: str
     query: str
+    label: Label = INTERNAL
+    """Of what is asked with."""
     hits: Sequence[RecallItem] = ()
     arms: Sequence[Arm] = ()
     missing: Sequence[Arm] = ()
@@ -138,7 +140,7 @@ def remind(tx: Tx, reminder: Reminder, rule: RecollectionRule, budget: int) -> s
         abstained=abstained,
         took_s=reminder.took_s,
     )
-    traces.keep_trace(tx, handout, label)
+    traces.keep_trace(tx, handout, join([label, reminder.label]))
     return written
 
 

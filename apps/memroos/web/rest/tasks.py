@@ -229,7 +229,8 @@ class WorkController(Controller):
 async def _reminded(recollection: memory.Recollection, actor: Actor, claim: ClaimView) -> ClaimView:
     """Return a claim with what memory offers for its task, where a policy says so."""
     text = broker.text_of(claim.message.parts)
-    offered = await recollection.remind(actor, task_id=claim.task.id, purpose=claim.task.purpose, text=text)
+    task = claim.task
+    offered = await recollection.remind(actor, task_id=task.id, purpose=task.purpose, text=text, label=task.label)
     return msgspec.structs.replace(claim, recollection=offered) if offered else claim
 
 

@@ -33,9 +33,11 @@ def put(house: House, agent: str = "", purpose: str = "", **rule: Any) -> Recoll
     return house.db.write_now(OPERATOR, memory.put_policy, new)
 
 
-def remind(house: House, text: str = ASKED, actor: Actor = AGENT, task: str = "task_1", purpose: str = "") -> str:
+def remind(
+    house: House, text: str = ASKED, actor: Actor = AGENT, task: str = "task_1", purpose: str = "", **more: Any
+) -> str:
     async def work(routers: Any) -> str:
-        return str(await routers.recollection.remind(actor, task_id=task, purpose=purpose, text=text))
+        return str(await routers.recollection.remind(actor, task_id=task, purpose=purpose, text=text, **more))
 
     return house.run(work)
 
@@ -55,6 +57,14 @@ def test_without_a_policy_nobody_is_reminded_and_nothing_is_recorded(house: Hous
     assert remind(house) == ""
     assert traces(house) == []
     assert "recall" not in house.twin.paths()
+
+
+def test_what_a_private_task_asks_for_is_kept_in_no_trace(house: House, remember: Remember) -> None:
+    remember("The harbour crane was repaired.")
+    put(house)
+    remind(house, label=Label(Sensitivity.RESTRICTED))
+    (trace,) = traces(house)
+    assert (trace.query, len(trace.hits)) == (None, 1)
 
 
 def test_an_agent_is_reminded_of_its_own_and_it_is_on_record(house: House, remember: Remember) -> None:
