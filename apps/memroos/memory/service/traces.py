@@ -52,7 +52,8 @@ def keep_trace(tx: Tx, handout: Handout, label: Label) -> str:
     """Keep that memory was handed out, in the same transaction as the ledger's entry; returns the trace's id.
 
     Args:
-        label: of all that was handed out, and of what was asked with. The question is not kept where that is private: it speaks of the same.
+        label: of all that was handed out, and of what was asked with. The question is not kept where that is private:
+            it speaks of the same.
     """
     trace_id = tx.new_id("mtr")
     tx.execute(
