@@ -181,7 +181,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     memory_url: Annotated[str, Meta(pattern=r"^(https?://[^\s/?#@]+)?$")] = "http://127.0.0.1:7701"
     """Address of the memory service. While nothing answers there, what is written is kept and handed over later, and
-    recall searches by words. Empty means that there is none, now or later."""
+    recall searches by words. `memroos up` starts one where this is left alone; empty means that there is none."""
 
     memory_key: Secret | None = None
     """The key by which the memory service knows the kernel, at least 32 characters. Without one, whoever of the two

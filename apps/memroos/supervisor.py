@@ -60,12 +60,18 @@ class Process(msgspec.Struct, frozen=True):
 def processes(settings: Settings, memory: MemorySettings) -> tuple[Process, ...]:
     """Return the processes of a system, in the order in which they start.
 
-    The memory service is started first, as it stops last: until its own end the kernel has something to hand over.
+    The memory service is started first, as it stops last: until its own end the kernel has something to hand over. It
+    is not started where the kernel is to use another one, or none.
     """
-    return (
-        Process("memory", _command("memory"), lambda: _readiness(memory_url(memory)), needed=False),
-        Process("kernel", _command("kernel"), lambda: _readiness(kernel_url(settings))),
-    )
+    kernel = Process("kernel", _command("kernel"), lambda: _readiness(kernel_url(settings)))
+    if not uses_memory_of_its_own(settings, memory):
+        return (kernel,)
+    return (Process("memory", _command("memory"), lambda: _readiness(memory_url(memory)), needed=False), kernel)
+
+
+def uses_memory_of_its_own(settings: Settings, memory: MemorySettings) -> bool:
+    """Whether the kernel's memory service is the one that runs beside it."""
+    return settings.memory_url in {Settings().memory_url, memory_url(memory)}
 
 
 def _command(name: str) -> tuple[str, ...]:

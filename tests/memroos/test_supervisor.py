@@ -396,6 +396,21 @@ def test_a_kernel_on_any_port_is_found_by_its_lock(tmp_path: Path) -> None:
         assert supervisor.kernel_url(settings) == "http://127.0.0.1:4711"
 
 
+@pytest.mark.parametrize(
+    ("url", "started"),
+    [
+        ("http://127.0.0.1:7701", ["memory", "kernel"]),
+        ("http://127.0.0.1:4711", ["memory", "kernel"]),
+        ("http://memory.example:7701", ["kernel"]),
+        ("", ["kernel"]),
+    ],
+)
+def test_a_memory_service_is_started_unless_the_kernel_uses_another_or_none(url: str, started: list[str]) -> None:
+    table = supervisor.processes(Settings(memory_url=url), MemorySettings(memory_port=4711))
+
+    assert [process.name for process in table] == started
+
+
 def test_the_memory_service_is_found_in_the_same_way(tmp_path: Path) -> None:
     assert supervisor.memory_url(MemorySettings(data_dir=tmp_path)) == "http://127.0.0.1:7701"
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from memroos import supervisor
 from memroos.cli.failures import WrongUsage
 from memroos.settings import Settings
 from memroos_kit.settings import Secret, SettingsError, load
@@ -33,16 +34,11 @@ def kernel_settings(data_dir: Path | None = None) -> Settings:
         settings = load(Settings, others=(ClientSettings, MemorySettings))
     except SettingsError as error:
         raise _failure(error) from error
-    if settings.memory_url == Settings.__struct_defaults__[Settings.__struct_fields__.index("memory_url")]:
-        settings = msgspec.structs.replace(settings, memory_url=_memory_url() or settings.memory_url)
+    if settings.memory_url == Settings().memory_url:
+        memory = memory_settings()
+        beside = supervisor.memory_url(memory) if memory.memory_port else settings.memory_url
+        settings = msgspec.structs.replace(settings, memory_url=beside)
     return settings if data_dir is None else msgspec.structs.replace(settings, data_dir=data_dir)
-
-
-def _memory_url() -> str:
-    """Return where the memory service listens by its settings; empty where any port will do."""
-    memory = memory_settings()
-    host = f"[{memory.memory_host}]" if ":" in memory.memory_host else memory.memory_host
-    return f"http://{host}:{memory.memory_port}" if memory.memory_port else ""
 
 
 def memory_settings(data_dir: Path | None = None) -> MemorySettings:

@@ -21,13 +21,14 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Settings of a system of its own, on ports of its own."""
+    """Settings of a system of its own, on ports of its own; a kernel alone, which starts in half the time."""
     with contextlib.ExitStack() as held:
         taken = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
         port, grpc_port, memory_port = (str(one.getsockname()[1]) for one in taken)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEMROOS_")}
     ports = {"MEMROOS_PORT": port, "MEMROOS_GRPC_PORT": grpc_port, "MEMROOS_MEMORY_PORT": memory_port}
-    return kept | {"MEMROOS_DATA_DIR": str(tmp_path / "data"), "MEMROOS_EMBEDDER": "hash"} | ports
+    alone = {"MEMROOS_MEMORY_URL": "", "MEMROOS_EMBEDDER": "hash"}
+    return kept | {"MEMROOS_DATA_DIR": str(tmp_path / "data")} | alone | ports
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def memroos(environment: dict[str, str], tmp_path: Path) -> Iterator[Command]:
         )
 
     yield run
-    for name in ("up.lock", "kernel.lock"):
+    for name in ("up.lock", "kernel.lock", "memory.lock"):
         holder = lock.find_holder(tmp_path / "data" / name)
         if holder is not None:
             os.kill(holder.pid, signal.SIGKILL)
@@ -65,7 +66,8 @@ def wait_for(what: Callable[[], Any], most_s: float = 40) -> Any:
 
 
 def kernel_process(memroos: Command) -> Any:
-    return status(memroos)["supervisor"]["processes"][0]
+    (found,) = status(memroos)["supervisor"]["processes"]
+    return found
 
 
 def test_a_system_is_started_looked_at_and_stopped(memroos: Command, tmp_path: Path) -> None:
@@ -90,6 +92,25 @@ def test_a_system_is_started_looked_at_and_stopped(memroos: Command, tmp_path: P
     assert "Traceback" not in words
     assert "Fatal" not in words
     assert "starts_again" not in words
+
+
+def test_the_memory_service_is_started_too_comes_back_when_it_is_killed_and_stops_with_the_rest(
+    memroos: Command, environment: dict[str, str], tmp_path: Path
+) -> None:
+    del environment["MEMROOS_MEMORY_URL"]
+    assert memroos("up", "--detach").returncode == 0
+
+    def ready(restarts: int) -> Any:
+        found = {one["name"]: one for one in status(memroos)["supervisor"]["processes"]}
+        memory = found["memory"]
+        return memory if (memory["state"], memory["restarts"]) == ("ready", restarts) else None
+
+    os.kill(wait_for(lambda: ready(0))["pid"], signal.SIGKILL)
+    wait_for(lambda: ready(1))
+    assert json.loads(memroos("memory", "stats", "--json").stdout)["ready"] is True
+
+    assert memroos("down").returncode == 0
+    assert not lock.is_held(tmp_path / "data" / "memory.lock")
 
 
 def test_a_data_directory_as_it_comes_with_a_checkout_becomes_its_owners_alone(
