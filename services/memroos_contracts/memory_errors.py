@@ -74,6 +74,7 @@ class EmbedderFailed(MemroosError):
 
     Facts:
         reason: what it said.
+        away: whether it cannot be asked anything at the moment, which is no fault of the text.
     """
 
     kind = ErrorKind.UNAVAILABLE

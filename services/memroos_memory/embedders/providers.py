@@ -15,6 +15,7 @@ OLLAMA_MODEL = "nomic-embed-text"
 FASTEMBED_MODEL = "BAAI/bge-small-en-v1.5"
 
 TIMEOUT_S = 30.0
+_FAULTS_OF_A_TEXT = frozenset((400, 413, 422))
 _NO_KEY = "none"  # mem0 would look for one in the environment
 
 
@@ -29,7 +30,11 @@ class ProviderEncoder:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return one row for each text, as the provider gives it."""
-        rows = self._provider.embed_batch(list(texts), "add")
+        try:
+            rows = self._provider.embed_batch(list(texts), "add")
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"[:300]
+            raise EmbedderFailed(f"The embedder failed: {reason}", reason=reason, away=_is_away(error)) from error
         if len({len(row) for row in rows}) > 1:
             raise EmbedderFailed("Vectors of several lengths came.", reason="length")
         return np.asarray(rows, np.float32).reshape(len(rows), -1)
@@ -58,6 +63,15 @@ def provider_encoder(settings: MemorySettings) -> ProviderEncoder:
     provider = mem0_setup.part("mem0.utils.factory").EmbedderFactory.create("openai", config, None)
     provider.client = provider.client.with_options(timeout=TIMEOUT_S, max_retries=1)
     return ProviderEncoder(identity_of(settings), settings.embedder_dimension, provider, batch=64)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether an endpoint cannot be asked at the moment, whatever the text: unreachable, too busy, no valid key."""
+    import openai  # noqa: PLC0415 - it takes half a second, and is needed with an endpoint only
+
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code not in _FAULTS_OF_A_TEXT
+    return isinstance(error, openai.APIConnectionError)
 
 
 def identity_of(settings: MemorySettings) -> str:

@@ -136,7 +136,7 @@ class QueuedEmbedder:
         try:
             rows = self._encode([text for piece in pieces for text in piece.texts])
         except Exception as error:  # noqa: BLE001 - the thread's loop: whatever broke, those who wait hear of it
-            if len(pieces) > 1 and not isinstance(error, WrongDimension):
+            if len(pieces) > 1 and not isinstance(error, WrongDimension) and not _is_away(error):
                 for piece in pieces:  # one text that cannot be embedded must not fail those it shares a batch with
                     self._answer([piece])
                 return
@@ -163,6 +163,10 @@ class QueuedEmbedder:
         if not np.isfinite(rows).all() or not (lengths > 0).all():
             raise EmbedderFailed("A vector without a direction came.", reason="not a direction")
         return np.asarray(rows / lengths, np.float32)
+
+
+def _is_away(error: Exception) -> bool:
+    return isinstance(error, EmbedderFailed) and bool(error.facts.get("away"))
 
 
 def _as_ours(error: Exception) -> MemroosError:

@@ -9,18 +9,21 @@ from memroos_memory.jobs.line import (
     finish,
     forget_done,
     next_due,
+    pause_of_outage,
     progress,
+    put_off,
     recover_expired,
     recover_interrupted,
     release,
     take,
 )
 from memroos_memory.jobs.listing import counts, counts_of, get_job, list_jobs, replay
-from memroos_memory.jobs.rules import INTERRUPTED_MAX
+from memroos_memory.jobs.rules import INTERRUPTED_MAX, OUTAGE_MAX_S
 from memroos_memory.jobs.words import PRIORITY, LeaseLost, Plan, Taken
 
 __all__ = [
     "INTERRUPTED_MAX",
+    "OUTAGE_MAX_S",
     "PRIORITY",
     "Bell",
     "LeaseLost",
@@ -37,7 +40,9 @@ __all__ = [
     "get_job",
     "list_jobs",
     "next_due",
+    "pause_of_outage",
     "progress",
+    "put_off",
     "recover_expired",
     "recover_interrupted",
     "release",

@@ -176,6 +176,27 @@ def fail(tx: Tx, job: Taken, error: str, plan: Plan) -> bool:
     return _put_back(tx, job, error, dead=dead, pause=pause) and dead
 
 
+def put_off(tx: Tx, jobs: Sequence[Taken], error: str, plan: Plan, *, outages: int) -> None:
+    """Put jobs back into line whose turn comes when something is back that is away now; no failure of theirs.
+
+    Args:
+        jobs: as they were taken.
+        error: what is away.
+        plan: how long the first pause is.
+        outages: how often it was found away, in a row, from 1.
+    """
+    row: dict[str, Any] = {"error": error[:ERROR_CHARACTERS], "now": to_micros(tx.now)}
+    for job in jobs:
+        again = to_micros(tx.now + pause_of_outage(plan, outages))  # of each its own, so that they come back mixed
+        tx.execute(sql.PUT_OFF, **row, seq=job.seq, token=job.token, not_before=again)
+    _announce(tx)
+
+
+def pause_of_outage(plan: Plan, outages: int) -> timedelta:
+    """Return how long it is waited before something that was found away so often in a row is asked again."""
+    return rules.backoff(outages, first_s=plan.backoff_s, jitter=plan.jitter(), most_s=rules.OUTAGE_MAX_S)
+
+
 def release(tx: Tx, jobs: Sequence[Taken]) -> None:
     """Give jobs back that were not done, as if they had never been taken."""
     tx.execute_many(sql.RELEASE, [{"seq": job.seq, "token": job.token, "now": to_micros(tx.now)} for job in jobs])
@@ -199,10 +220,18 @@ def recover_interrupted(tx: Tx, *, most: int = 500) -> int:
     rows = tx.execute(sql.RUNNING, most=most).fetchall()
     for row in rows:
         job = _taken(row)
-        if job.token - job.attempts >= rules.INTERRUPTED_MAX:
-            _put_back(tx, job, "The process ended while this was done, again and again.", dead=True, pause=timedelta())
-        else:
-            release(tx, [job])
+        times = int(job.payload.get("interrupted", 0)) + 1
+        dead = times >= rules.INTERRUPTED_MAX
+        tx.execute(
+            sql.INTERRUPTED,
+            seq=job.seq,
+            token=job.token,
+            state="dead" if dead else "waiting",
+            error="The process ended while this was done, again and again." if dead else "",
+            times=times,
+            now=to_micros(tx.now),
+        )
+        _announce(tx)
     return len(rows)
 
 

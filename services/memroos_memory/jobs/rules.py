@@ -12,15 +12,20 @@ INTERRUPTED_MAX = 100
 """How often a job may be cut off by the end of the process. One that kills the process itself ends as a dead letter."""
 
 
-def backoff(attempts: int, *, first_s: float, jitter: float) -> timedelta:
+OUTAGE_MAX_S = 30.0
+"""Longest pause before it is asked again whether something that is away is back."""
+
+
+def backoff(attempts: int, *, first_s: float, jitter: float, most_s: float = BACKOFF_MAX_S) -> timedelta:
     """Return how long a job rests after a failure: twice as long each time, up to an hour.
 
     Args:
         attempts: how often it failed, from 1.
         first_s: the first pause.
         jitter: 0 to 1; up to half of the time is left out, so that what failed together does not come back together.
+        most_s: the longest pause.
     """
-    longest = min(BACKOFF_MAX_S, first_s * 2.0 ** min(attempts - 1, 32))
+    longest = min(most_s, first_s * 2.0 ** min(attempts - 1, 32))
     return timedelta(seconds=longest * (1 - jitter / 2))
 
 

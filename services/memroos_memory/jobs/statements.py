@@ -49,6 +49,14 @@ FAIL = Hot(text(
 RELEASE = Hot(text(
     f"UPDATE job SET state = 'waiting', lease_until = NULL, not_before = :now, updated_at = :now WHERE {HELD}"
 ))  # fmt: skip
+PUT_OFF = Hot(text(
+    "UPDATE job SET state = 'waiting', error = :error, not_before = :not_before, lease_until = NULL, updated_at = :now"
+    f" WHERE {HELD}"
+))  # fmt: skip
+INTERRUPTED = Hot(text(
+    "UPDATE job SET state = :state, error = :error, lease_until = NULL, not_before = :now, updated_at = :now,"
+    f" payload = json_set(coalesce(payload, '{{}}'), '$.interrupted', :times) WHERE {HELD}"
+))  # fmt: skip
 EXPIRED = Hot(text(
     f"SELECT {COLUMNS} FROM job WHERE state = 'running' AND lease_until <= :now ORDER BY seq LIMIT :most"
 ))  # fmt: skip
@@ -81,7 +89,8 @@ COUNTS = Hot(text(f"{COUNT} GROUP BY state"))
 COUNTS_OF_SCOPES = Hot(text(f"{COUNT} AND scope_seq IN (SELECT value FROM json_each(:scopes)) GROUP BY state"))
 COUNTS_OF_VIEWER = Hot(text(f"{COUNT} AND {VISIBLE} GROUP BY state"))
 REPLAY = (
-    "UPDATE job SET state = 'waiting', attempts = 0, not_before = :now, updated_at = :now"
+    "UPDATE job SET state = 'waiting', attempts = 0, not_before = :now, updated_at = :now,"
+    " payload = CASE WHEN payload IS NULL THEN NULL ELSE json_remove(payload, '$.interrupted') END"
     f" WHERE state = 'dead' AND {VISIBLE}"
 )
 REPLAY_ALL = Hot(text(REPLAY))

@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
+from memroos_contracts import errors
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.identity import service_actor
+from memroos_contracts.memory_errors import EmbedderFailed, IndexUnavailable
 from memroos_contracts.memory_work import JobLabel
 from memroos_kit import log
 from memroos_kit.clock import to_micros
@@ -38,6 +40,13 @@ class Lane(NamedTuple):
     labels: tuple[JobLabel, ...]
     at_once: int
     """Jobs that are taken together."""
+
+
+class _Away(NamedTuple):
+    """What a kind of work needs is away: it is not tried again before an instant, in microseconds."""
+
+    times: int
+    until: int
 
 
 LANES = (
@@ -82,6 +91,7 @@ class Worker:
         self._bell = bell
         self._upkeep = upkeep
         self._held: dict[tuple[int, int], Taken] = {}
+        self._away: dict[JobLabel, _Away] = {}
         self._turns = jobs.Turns()
         self._lines: list[asyncio.Event] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -150,18 +160,33 @@ class Worker:
                 await stopping.first(line.wait(), timeout_s=rest)
 
     async def _take(self, lane: Lane) -> list[Taken]:
+        labels = self._labels_to_try(lane)
+        if not labels:
+            return []
         taken = await self._db.write(
-            _SERVICE, jobs.take, limit=lane.at_once, lease_s=self._lease_s, labels=lane.labels, turns=self._turns
+            _SERVICE, jobs.take, limit=lane.at_once, lease_s=self._lease_s, labels=labels, turns=self._turns
         )
         self._held |= {(job.seq, job.token): job for job in taken}
         return taken
 
     async def _rest(self, lane: Lane) -> float:
         """Return how long there is nothing to do."""
-        due = await self._db.read(_SERVICE, jobs.next_due, lane.labels)
-        if due is None:
+        labels = self._labels_to_try(lane)
+        due = [self._away[label].until for label in lane.labels if label not in labels]
+        next_due = await self._db.read(_SERVICE, jobs.next_due, labels) if labels else None
+        if next_due is not None:
+            due.append(next_due)
+        if not due:
             return LONGEST_REST_S
-        return min(LONGEST_REST_S, max(0.01, (due - to_micros(self._db.clock.now())) / 1_000_000))
+        return min(LONGEST_REST_S, max(0.01, (min(due) - self._now()) / 1_000_000))
+
+    def _labels_to_try(self, lane: Lane) -> tuple[JobLabel, ...]:
+        """Return the kinds of work that nothing is known to be away for."""
+        now = self._now()
+        return tuple(label for label in lane.labels if label not in self._away or self._away[label].until <= now)
+
+    def _now(self) -> int:
+        return to_micros(self._db.clock.now())
 
     # -- doing ---------------------------------------------------------------------------------------------------
 
@@ -169,32 +194,52 @@ class Worker:
         """Do jobs: those of a kind together where that is possible, others by scope side by side."""
         for label in dict.fromkeys(job.label for job in taken):
             some = [job for job in taken if job.label is label]
-            if len(some) > 1 and label in self._together and await self._done_together(label, some):
-                continue
+            served: set[JobLabel] = set()
+            if len(some) > 1 and label in self._together:
+                error = await self._try_together(label, some)
+                if error is None:
+                    continue
+                if is_outage(error):  # one is tried alone, for the others: it may be what cannot be done
+                    first, some = some[:1], some[1:]
+                    if not await self._do_in_turn(first, served):
+                        await self._put_off(some, error)
+                        continue
             scopes = {job.scope_seq: [one for one in some if one.scope_seq == job.scope_seq] for job in some}
             async with asyncio.TaskGroup() as group:
                 for own in scopes.values():
-                    group.create_task(self._do_in_turn(own))
+                    group.create_task(self._do_in_turn(own, served))
 
-    async def _done_together(self, label: JobLabel, some: Sequence[Taken]) -> bool:
+    async def _try_together(self, label: JobLabel, some: Sequence[Taken]) -> Exception | None:
         try:
             await self._together[label](some)
         except Exception as error:  # noqa: BLE001 - one of them may be at fault: each is tried alone
             _log.debug("work.not_together", label=label, jobs=len(some), reason=_said(error))
-            return False
+            return error
         await self._db.write(_SERVICE, _finish_all, some)
+        self._answered(label)
         for job in some:
             self._held.pop((job.seq, job.token), None)
-        return True
+        return None
 
-    async def _do_in_turn(self, own: Sequence[Taken]) -> None:
-        for job in own:
+    async def _do_in_turn(self, own: Sequence[Taken], served: set[JobLabel]) -> bool:
+        """Do jobs one after the other; return False where what they need is away, and the rest was put off.
+
+        Args:
+            own: of one kind.
+            served: their kind, once one of them was done: then nothing is away, and the job is at fault that says so.
+        """
+        for at, job in enumerate(own):
             try:
                 await self._do(job)
             except Exception as error:  # noqa: BLE001 - whatever breaks, the job is tried again or becomes a dead letter
+                if is_outage(error) and job.label not in served:
+                    await self._put_off(own[at:], error)
+                    return False
                 await self._settle(job, error)
             else:
+                served.add(job.label)
                 await self._settle(job, None)
+        return True
 
     async def _do(self, job: Taken) -> None:
         if job.label in self._handles:
@@ -206,6 +251,7 @@ class Worker:
         """Write down how a job ended; one that its handler finished already is left so."""
         if error is None:
             await self._db.write(_SERVICE, jobs.finish, job)
+            self._answered(job.label)
         elif not isinstance(error, jobs.LeaseLost):
             if not isinstance(error, MemroosError):
                 _log.error("work.broke", job=job.id, label=job.label, exc_info=error)
@@ -213,19 +259,47 @@ class Worker:
                 _log.warning("work.dead_letter", job=job.id, label=job.label, reason=_said(error))
         self._held.pop((job.seq, job.token), None)
 
+    async def _put_off(self, some: Sequence[Taken], error: Exception) -> None:
+        """Put jobs back until what is away may be back, and take no others of their kind meanwhile."""
+        if not some:
+            return
+        times = self._closed(some[0].label, error)
+        await self._db.write(_SERVICE, jobs.put_off, some, _said(error), self._plan, outages=times)
+        for job in some:
+            self._held.pop((job.seq, job.token), None)
+
+    def _closed(self, label: JobLabel, error: Exception) -> int:
+        """Take note that what a kind of work needs is away; return how often in a row it was."""
+        away = self._away.get(label)
+        now = self._now()
+        if away is not None and away.until > now:  # of another scope, a moment ago
+            return away.times
+        times = 1 if away is None else away.times + 1
+        pause = jobs.pause_of_outage(self._plan, times)
+        self._away[label] = _Away(times, now + int(pause.total_seconds() * 1_000_000))
+        if times == 1:
+            _log.warning("work.waits", label=label, reason=_said(error))
+        return times
+
+    def _answered(self, label: JobLabel) -> None:
+        away = self._away.pop(label, None)
+        if away is not None:
+            _log.info("work.goes_on", label=label, outages=away.times)
+
     # -- upkeep --------------------------------------------------------------------------------------------------
 
     async def _give_back(self, lane: Lane) -> None:
         """Give back what was taken and not done, because the process ends or the disk is full."""
         rest = [job for job in self._held.values() if job.label in lane.labels]
-        for job in rest:
-            del self._held[job.seq, job.token]
         if not rest:
             return
         try:
             await self._db.write(_SERVICE, jobs.release, rest)
-        except Exception:  # noqa: BLE001 - then the lease runs out, or the next start finds them
+        except Exception:  # noqa: BLE001 - they stay held, and are given back later, or the next start finds them
             _log.warning("work.not_given_back", jobs=len(rest))
+            return
+        for job in rest:
+            self._held.pop((job.seq, job.token), None)
 
     async def _keep(self, stopping: Stopping) -> None:
         """Extend the leases of what is being done, recover those that ran out, forget what is old."""
@@ -249,6 +323,13 @@ def _forget_done(tx: Tx) -> int:
 def _finish_all(tx: Tx, some: Sequence[Taken]) -> None:
     for job in some:
         jobs.finish(tx, job)
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether something else is away, which is no fault of the job that noticed it: such a job waits."""
+    if isinstance(error, EmbedderFailed):
+        return bool(error.facts.get("away"))
+    return isinstance(error, IndexUnavailable | errors.StorageFull | errors.Stopping)
 
 
 def _said(error: Exception) -> str:

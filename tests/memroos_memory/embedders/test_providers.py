@@ -149,6 +149,32 @@ def test_an_endpoint_that_refuses_is_a_failure_without_the_key_in_it(endpoint: E
     assert "sk-secret" not in failed.value.detail
 
 
+@pytest.mark.parametrize(("status", "away"), [(401, True), (404, True), (503, True), (400, False), (413, False)])
+def test_an_endpoint_that_is_away_is_told_from_one_that_refuses_a_text(
+    endpoint: Endpoint, tmp_path: Path, status: int, away: bool
+) -> None:
+    endpoint.status = status
+    settings = MemorySettings(
+        data_dir=tmp_path, embedder="openai", embedder_url=f"{endpoint.url}/v1", embedder_model="m"
+    )
+
+    with pytest.raises(EmbedderFailed) as failed:
+        embedded(settings, *(f"text {n}" for n in range(65)))
+
+    assert failed.value.facts["away"] is away
+
+
+def test_an_endpoint_that_is_not_there_is_away_and_asked_once_for_a_batch(tmp_path: Path) -> None:
+    gone = Endpoint()
+    settings = MemorySettings(data_dir=tmp_path, embedder="openai", embedder_url=gone.url, embedder_model="m")
+    gone.close()
+
+    with pytest.raises(EmbedderFailed) as failed:
+        embedded(settings, "a")
+
+    assert failed.value.facts["away"] is True
+
+
 def test_fastembed_says_how_to_install_it(tmp_path: Path) -> None:
     with pytest.raises(EmbedderFailed, match="pip install fastembed"):
         create_embedder(MemorySettings(data_dir=tmp_path, embedder="fastembed"))

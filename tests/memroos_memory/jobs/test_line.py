@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from memroos_contracts.identity import service_actor
+from memroos_contracts.identity import DEFAULT_WORKSPACE, service_actor
+from memroos_contracts.memory_items import Viewer
 from memroos_contracts.memory_work import JobLabel
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database, Hot, Read, Tx
@@ -206,3 +207,43 @@ def test_what_was_done_long_ago_is_forgotten_and_what_is_dead_is_not(db: Databas
     assert state(db, rebuilt)[0] == "done"
     assert state(db, dead)[0] == "dead"
     assert state(db, waiting)[0] == "running"
+
+
+def test_a_job_that_is_put_off_waits_longer_each_time_up_to_half_a_minute_and_counts_no_failure(
+    db: Database, clock: ManualClock
+) -> None:
+    job_id = put(db)
+    for outages, pause in ((1, 2), (2, 4), (3, 8), (30, 30)):
+        db.write_now(SERVICE, jobs.put_off, take(db), "The graph is away.", PLAN, outages=outages)
+        assert state(db, job_id)[:2] == ("waiting", 0)
+        clock.advance(seconds=pause - 0.1)
+        assert not take(db)
+        clock.advance(seconds=0.2)
+
+
+def test_what_was_put_off_or_given_back_a_thousand_times_is_not_dead_after_one_interruption(
+    db: Database, clock: ManualClock
+) -> None:
+    job_id = put(db)
+    for _ in range(jobs.INTERRUPTED_MAX):
+        db.write_now(SERVICE, jobs.release, take(db))
+        db.write_now(SERVICE, jobs.put_off, take(db), "The graph is away.", PLAN, outages=1)
+        clock.advance(seconds=3)
+    take(db)
+
+    db.write_now(SERVICE, jobs.recover_interrupted)
+
+    assert state(db, job_id)[0] == "waiting"
+
+
+def test_a_dead_letter_that_ended_the_process_has_all_its_chances_again_once_it_is_replayed(db: Database) -> None:
+    job_id = put(db, JobLabel.REINDEX, scope_seq=0, payload={"workspace": DEFAULT_WORKSPACE})
+    for _ in range(jobs.INTERRUPTED_MAX):
+        take(db)
+        db.write_now(SERVICE, jobs.recover_interrupted)
+    db.write_now(SERVICE, jobs.replay, Viewer(DEFAULT_WORKSPACE, "", "operator:key_1"), job_id)
+
+    take(db)
+    db.write_now(SERVICE, jobs.recover_interrupted)
+
+    assert state(db, job_id)[0] == "waiting"

@@ -8,7 +8,7 @@ import pytest
 from tests.memroos_memory.work.conftest import SERVICE, VIEWER, Service, said
 
 from memroos_contracts.errors import NotFound, StorageFull
-from memroos_contracts.memory_errors import EmbedderFailed
+from memroos_contracts.memory_errors import EmbedderFailed, IndexUnavailable, ModelFailed
 from memroos_contracts.memory_work import JobLabel, JobState, WaitRequest
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database, Tx
@@ -120,6 +120,107 @@ def test_jobs_that_fail_together_are_tried_alone_so_one_bad_text_holds_up_nobody
     asyncio.run(story())
 
     assert service.counts.waiting == 1
+
+
+AWAY = (
+    IndexUnavailable("The graph's server does not answer.", index="graph"),
+    EmbedderFailed("No connection.", reason="no connection", away=True),
+    StorageFull(),
+)
+
+
+@pytest.mark.parametrize("error", AWAY, ids=lambda error: error.slug())
+def test_an_outage_of_any_length_makes_no_dead_letters_and_what_waited_is_done_after_it(
+    service: Service, clock: ManualClock, error: Exception
+) -> None:
+    asked = 0
+    done: list[str] = []
+    back = False
+
+    async def follow(taken: Sequence[Taken]) -> None:
+        nonlocal asked
+        asked += 1
+        if not back:
+            raise error
+        done.extend(job.id for job in taken)
+
+    async def story() -> None:
+        nonlocal back
+        worker = work.Worker(service.db, {}, together={JobLabel.GRAPH: follow}, plan=jobs.Plan(attempts_max=2))
+        waiting = {await put(service.db, JobLabel.GRAPH, scope) for scope in range(1, 21)}
+        for _ in range(600):
+            await worker.step([JobLabel.GRAPH])
+            clock.advance(seconds=1)
+        assert (service.counts.waiting, service.counts.dead) == (20, 0)
+        assert asked < 120, "what is away is asked again and again"
+        back = True
+        clock.advance(seconds=30)
+        while await worker.step([JobLabel.GRAPH]):
+            clock.advance(seconds=30)
+        assert set(done) == waiting
+
+    asyncio.run(story())
+
+    assert service.rows("SELECT DISTINCT state, attempts, error FROM job") == [("done", 0, "")]
+
+
+def test_what_waits_for_something_away_says_so_and_other_work_of_its_lane_goes_on(service: Service) -> None:
+    derived = asyncio.Event()
+
+    async def away(taken: Sequence[Taken]) -> None:
+        raise IndexUnavailable("The graph's server does not answer.", index="graph")
+
+    async def derive(_: Taken) -> None:
+        derived.set()
+
+    async def story() -> None:
+        service.take(said(1, "I live in Oslo."))
+        await until(lambda: service.rows("SELECT error FROM job WHERE label = 'graph'") != [("",)])
+        await derived.wait()
+        waiting = (await service.db.read(SERVICE, jobs.list_jobs, VIEWER, state=JobState.WAITING)).items
+        (graph,) = [job for job in waiting if job.label is JobLabel.GRAPH]
+        assert (graph.attempts, graph.error) == (0, "The graph's server does not answer.")
+        assert graph.not_before is not None
+
+    handles = {JobLabel.DERIVE: derive}
+    asyncio.run(working(work.Worker(service.db, handles, together={JobLabel.GRAPH: away}, bell=service.bell), story))
+
+
+def test_a_job_that_alone_cannot_be_done_while_others_are_becomes_a_dead_letter(
+    service: Service, clock: ManualClock
+) -> None:
+    async def follow(taken: Sequence[Taken]) -> None:
+        if any(job.scope_seq == 2 for job in taken):
+            raise IndexUnavailable("The index failed: such a point cannot be kept.", index="vector")
+
+    async def story() -> None:
+        worker = work.Worker(service.db, {}, together={JobLabel.VECTOR: follow}, plan=jobs.Plan(attempts_max=2))
+        await put(service.db, JobLabel.VECTOR, 2)
+        for _ in range(400):
+            await put(service.db, JobLabel.VECTOR, 1)
+            await worker.step([JobLabel.VECTOR])
+            clock.advance(seconds=1)
+            if service.counts.dead:
+                return
+        raise AssertionError("it is tried for ever")
+
+    asyncio.run(story())
+
+
+def test_a_model_that_does_not_answer_is_a_failure_that_counts(service: Service, clock: ManualClock) -> None:
+    async def extract(_: Taken) -> None:
+        raise ModelFailed("No answer.", reason="timeout")
+
+    async def story() -> None:
+        worker = work.Worker(service.db, {JobLabel.EXTRACT: extract}, plan=SOON)
+        await put(service.db, JobLabel.EXTRACT)
+        for _ in range(3):
+            assert await worker.step([JobLabel.EXTRACT])
+            clock.advance(seconds=1)
+
+    asyncio.run(story())
+
+    assert service.counts.dead == 1
 
 
 def test_several_jobs_are_embedded_in_one_call(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
