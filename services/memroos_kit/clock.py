@@ -46,12 +46,17 @@ def to_micros(instant: datetime) -> int:
     Raises:
         InvalidRequest: it lies outside the years 1 to 9999 once it is in UTC, so that nobody could read it again.
     """
-    micros = (instant - _EPOCH) // _MICROSECOND
+    micros = count_micros(instant)
     if not _FIRST <= micros <= _LAST:
         raise InvalidRequest(
             f"{instant.isoformat()} lies outside the years 1 to 9999 in UTC.", fields={"instant": instant.isoformat()}
         )
     return micros
+
+
+def count_micros(instant: datetime) -> int:
+    """Return the same for an instant that is only compared, also one that UTC cannot say."""
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def from_micros(micros: int) -> datetime:

@@ -35,7 +35,7 @@ from memroos_contracts.memory_filters import (
     Scalar,
 )
 from memroos_contracts.memory_items import ItemKind, ItemStatus
-from memroos_kit.clock import to_micros
+from memroos_kit.clock import count_micros
 
 DATA = "data."
 MULTIPLE = "tag"
@@ -107,7 +107,7 @@ def micros(text: str) -> int:
     Raises:
         msgspec.ValidationError: it is no instant with an offset.
     """
-    return to_micros(msgspec.convert(text, Instant, strict=True))
+    return count_micros(msgspec.convert(text, Instant, strict=True))
 
 
 def _walk(wanted: Filter) -> Iterator[tuple[Filter, int]]:

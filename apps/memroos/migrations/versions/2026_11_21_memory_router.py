@@ -118,7 +118,9 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_by", sa.String(length=128), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recollection_policy")),
-        sa.UniqueConstraint("workspace_id", "agent_id", "purpose", name=op.f("uq_recollection_policy_workspace_id")),
+        sa.UniqueConstraint(
+            "workspace_id", "agent_id", "purpose", name=op.f("uq_recollection_policy_workspace_id_agent_id_purpose")
+        ),
     )
 
 
