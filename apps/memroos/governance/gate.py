@@ -21,7 +21,15 @@ from memroos_kit.db import Read, Tx
 NO_ID = DecisionId("")
 """Of a decision about a read: it is made, but not recorded."""
 
-REDACTABLE = frozenset({Action.APPROVAL_READ, Action.INBOX_READ, Action.INBOX_RECEIVE})
+REDACTABLE = frozenset(
+    {
+        Action.APPROVAL_READ,
+        Action.INBOX_READ,
+        Action.INBOX_RECEIVE,
+        Action.MEMORY_READ,
+        Action.MEMORY_RECALL,
+    }
+)
 """The actions whose verbs know how to leave content out."""
 
 _NO_WAIT = "It needs approval, and this cannot wait for one."

@@ -85,7 +85,7 @@ class Samples:
 
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
         self._limit = limit_bytes
-        self._kept: OrderedDict[tuple[int, ...], tuple[tuple[object, object], Matrix]] = OrderedDict()
+        self._kept: OrderedDict[tuple[object, ...], tuple[tuple[object, object], Matrix]] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -95,7 +95,7 @@ class Samples:
 
     def of(self, tx: Read, embedder_seq: int, scopes: tuple[int, ...], ground: Ground) -> Matrix:
         """Return the vectors of all that is searched, or of a sample where that is much."""
-        key = (embedder_seq, *scopes)
+        key = (embedder_seq, ground.kinds, *scopes)  # other kinds are other rows
         now = (ground.version, ground.epochs)
         with self._lock:
             kept = self._kept.get(key)

@@ -23,6 +23,7 @@ class Ground:
     """The items of some scopes; a row is an item, and rows of several scopes follow one another.
 
     Attributes:
+        kinds: what was asked for; none: events.
         among: which rows are searched: events that are there, or the kinds that were asked for. Statistics are theirs.
         before, after: the row of each turn's neighbours, -1 where there is none.
         conversation: a number that the turns of one conversation share.
@@ -32,6 +33,7 @@ class Ground:
         starts = np.cumsum([0, *(len(table) for table in tables)])
         self.tables = tables
         self.words = tuple(weighed_words)
+        self.kinds = tuple(sorted(kinds))
         self.seq: Longs = _joined([table.seq for table in tables], np.int64)
         self.at: Longs = _joined([table.at for table in tables], np.int64)
         self.mark: Longs = _joined([table.mark for table in tables], np.int64)

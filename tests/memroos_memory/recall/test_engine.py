@@ -237,6 +237,21 @@ def test_facts_are_asked_for_by_their_kind(garden: Asked) -> None:
     assert garden.ask("What is Paul allergic to?").items[0].facts[0].id == fact.id
 
 
+def test_asking_for_other_kinds_before_changes_no_answer(garden: Asked) -> None:
+    for number in range(3):
+        triple = Triple("paul", f"allergic_to_{number}", "wasps")
+        garden.learn("mem_000016", f"Paul is allergic to wasps of kind {number}.", triple, kind=ItemKind.FACT)
+    kinds = ((), (ItemKind.FACT,), tuple(ItemKind))
+    apart = []
+    for some in kinds:
+        garden.recall.forget()
+        apart.append(garden.ask("What is Paul allergic to?", item_kinds=some, floor=False, explain=True))
+
+    together = [garden.ask("What is Paul allergic to?", item_kinds=some, floor=False, explain=True) for some in kinds]
+
+    assert together == apart
+
+
 def test_what_is_handed_out_is_known_when_it_is_said_again(garden: Asked) -> None:
     said = GARDEN[6][1]
     garden.ask("What is the opposite of what nobody said?", floor=True)

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Iterable
 
 from memroos.memory.router.service import Service, viewer_of
+from memroos.memory.rules import answers
 from memroos.memory.service import disclose_history, disclose_item, disclose_items, removing
 from memroos.memory.service.effects import Change
 from memroos.memory.service.writing import Event
-from memroos_contracts.errors import InvalidRequest, NotFound
+from memroos_contracts.errors import Denied, InvalidRequest, NotFound
 from memroos_contracts.governance import Action, Asset
 from memroos_contracts.identity import Actor
 from memroos_contracts.memory_errors import ItemGone
@@ -107,13 +108,14 @@ class Items:
         """
         _demand_text(change.text)
         item = await self._find(actor, item_id)
-        return await self._service.change(
+        changed = await self._service.change(
             actor,
             _change(Event.UPDATED, item, change.reason),
             lambda operation: self._service.store.update_item(viewer_of(actor), item_id, change, operation),
             ItemView,
             facts=lambda changed: {"memory": changed.id, "version": changed.version, "digest": changed.digest},
         )
+        return await self._shown(actor, changed)
 
     async def supersede(
         self, actor: Actor, item_id: str, successor: Successor, idempotency: Idempotency | None = None
@@ -131,7 +133,7 @@ class Items:
         item = await self._find(actor, item_id)
         if successor.item_id is not None:
             await self._find(actor, successor.item_id)
-        return await self._service.change(
+        new = await self._service.change(
             actor,
             _change(Event.SUPERSEDED, item, successor.reason),
             lambda operation: self._service.store.supersede_item(viewer_of(actor), item_id, successor, operation),
@@ -139,6 +141,7 @@ class Items:
             facts=lambda new: {"memory": item.id, "successor": new.id, "digest": new.digest},
             idempotency=idempotency,
         )
+        return await self._shown(actor, new)
 
     async def delete(self, actor: Actor, memory_id: str, reason: str = "") -> None:
         """Let an event or an item be found no more: at once here, and in the service as soon as it can be reached.
@@ -208,6 +211,13 @@ class Items:
         except (NotFound, ItemGone):
             return False
         return found.status is not ItemStatus.DELETED
+
+    async def _shown(self, actor: Actor, item: ItemView) -> ItemView:
+        """Return what was changed; without what it says, where its changing is all that policy lets this actor do."""
+        try:
+            return await self._db.write(actor, disclose_item, item)
+        except Denied:
+            return answers.bare(item)
 
     async def _find(self, actor: Actor, item_id: str) -> ItemView:
         """Return an item that the actor may see and nobody removed."""

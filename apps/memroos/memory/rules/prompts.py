@@ -1,5 +1,6 @@
 """How memories become a text for a prompt, where the memory service does not write it itself."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import Literal
@@ -9,6 +10,11 @@ from memroos_contracts.memory import RecallItem
 Format = Literal["text", "markdown", "xml"]
 
 CHARACTERS_PER_TOKEN = 4
+
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]+"
+)
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!])")
 
 _HEADS = {
     "text": ("What is remembered:", ""),
@@ -44,10 +50,17 @@ def write(hits: Sequence[RecallItem], *, budget: int, form: Format) -> tuple[str
 
 def _line(hit: RecallItem, form: Format) -> str:
     item = hit.item
-    text = " ".join((item.text or "").split())
+    text, speaker = _plain(item.text or ""), _plain(item.speaker)
     day = f"{item.occurred_at:%Y-%m-%d}" if item.occurred_at else ""
     if form == "xml":
-        said = "".join(f' {name}="{escape(value)}"' for name, value in (("by", item.speaker), ("on", day)) if value)
+        said = "".join(f' {name}="{escape(value)}"' for name, value in (("by", speaker), ("on", day)) if value)
         return f'<memory id="{escape(item.id)}"{said}>{escape(text)}</memory>'
-    by = f"{item.speaker}: " if item.speaker else ""
+    if form == "markdown":
+        text, speaker = _MARKDOWN.sub(r"\\\1", text), _MARKDOWN.sub(r"\\\1", speaker)
+    by = f"{speaker}: " if speaker else ""
     return f"- {f'[{day}] ' if day else ''}{by}{text}"
+
+
+def _plain(text: str) -> str:
+    """Return a text on one line, without what ends a line, hides, or stands in no XML."""
+    return " ".join(_UNPRINTABLE.sub(" ", text).split())

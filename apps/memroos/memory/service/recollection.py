@@ -13,7 +13,7 @@ from memroos.memory.service import removing, traces
 from memroos.memory.service.traces import Handout
 from memroos.memory.service.writing import Event
 from memroos_contracts.errors import InvalidRequest, NotFound
-from memroos_contracts.governance import INTERNAL, Action, Asset, Label
+from memroos_contracts.governance import INTERNAL, Action, Asset, Effect, Label
 from memroos_contracts.labels import join
 from memroos_contracts.memory import Arm, RecallItem
 from memroos_contracts.recollection import (
@@ -115,8 +115,10 @@ def remind(tx: Tx, reminder: Reminder, rule: RecollectionRule, budget: int) -> s
     written, taken = prompts.write(hits[: rule.limit], budget=budget, form="text")
     label = join(answers.labels_of(taken))
     asset = removing.asset_of(tx, "*", label)
-    tx.authorize(Action.MEMORY_RECALL, asset, purpose=reminder.policy.purpose)
+    decision = tx.authorize(Action.MEMORY_RECALL, asset, purpose=reminder.policy.purpose)
     abstained = reminder.abstained or ("" if taken else "nothing bears on the task")
+    if decision.effect is Effect.REDACT:
+        written, taken, abstained = "", [], "policy leaves out what it says"
     if taken:
         audit.record(
             tx,

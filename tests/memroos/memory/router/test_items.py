@@ -85,10 +85,24 @@ def test_a_redacted_item_has_no_content(house: House, fact: str, policy: Policy)
     assert (found.id, found.text, found.triple, found.data) == (fact, None, None, None)
 
 
+@pytest.mark.parametrize("effect", [Effect.REDACT, Effect.DENY])
+def test_who_may_change_an_item_but_not_read_it_is_told_nothing_of_what_it_says(
+    house: House, fact: str, policy: Policy, effect: Effect
+) -> None:
+    policy.effects[Action.MEMORY_READ] = effect
+    for verb, change in (("update", ItemChange(confidence=0.5)), ("supersede", Successor(text="I live in Basel."))):
+        changed = call(house, verb, AGENT, fact, change)
+        assert (changed.text, changed.triple, changed.data) == (None, None, None)
+
+
 def test_a_change_is_intended_then_asked_for_then_settled(house: House, fact: str) -> None:
     changed = call(house, "update", AGENT, fact, ItemChange(text="I live in Basel.", reason="moved"))
     assert changed.text == "I live in Basel."
-    assert ledger(house.db)[1:] == [("memory.change_intended", "ok"), ("memory.updated", "ok")]
+    assert ledger(house.db)[1:] == [
+        ("memory.change_intended", "ok"),
+        ("memory.updated", "ok"),
+        ("memory.read", "ok"),
+    ]
     operation = house.twin.asked[-1][1]["operation"]
     states = house.db.read_now(
         KERNEL, lambda tx: tx.session.connection().exec_driver_sql("SELECT id, state FROM memory_effect").fetchall()

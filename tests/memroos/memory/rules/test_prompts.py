@@ -1,5 +1,8 @@
 """Memories as a text for a prompt."""
 
+from xml.etree import ElementTree as ET
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,3 +34,19 @@ def test_a_memory_cannot_leave_its_place(text: str) -> None:
     assert written.count("</memories>") == 1
     assert "<b>" not in written
     assert written.count("\n") == 2
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "xml"])
+def test_neither_a_text_nor_a_name_begins_a_line_or_hides_anything(form: prompts.Format) -> None:
+    odd = "a\x00b\x1b[2J\x85c\u2028d\u200be\ud800\n## f"
+    found = hit("mem_1", 1.0, text=odd)
+    found = msgspec.structs.replace(found, item=msgspec.structs.replace(found.item, speaker=odd))
+
+    written, _ = prompts.write([found], budget=200, form=form)
+
+    assert len(written.splitlines()) == 2 + (form == "xml")
+    assert not [letter for letter in written if not letter.isprintable() and letter != "\n"]
+    if form == "xml":
+        assert ET.fromstring(written)[0].text
+    if form == "markdown":
+        assert "\\#\\# f" in written
