@@ -49,7 +49,7 @@ def test_a_full_disk_refuses_truly_keeps_reading_and_recovers_within_a_second(sm
         with kernel.client(sender.key) as client:
             task = _send_task(client, ledger, 0)
             assert task.status_code == 201
-            ballast = _fill(small_disk)
+            ballast = fill(small_disk)
             _write_until_full(client, receiver, ledger)
             _refuses_and_reads(client, kernel, receiver, task.json()["id"])
 
@@ -63,7 +63,7 @@ def test_a_full_disk_refuses_truly_keeps_reading_and_recovers_within_a_second(sm
     assert _names(kernel.database) == set(ledger.of("message")), "something refused was kept"
 
 
-def _fill(disk: Path) -> Path:
+def fill(disk: Path) -> Path:
     """Lay ballast on the disk until there is little room left."""
     ballast = disk / "ballast"
     free = os.statvfs(disk)
