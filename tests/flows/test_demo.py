@@ -30,6 +30,7 @@ KEY_LINES = (
     "The digest is that of the report above.",
     "approved by operator:key_",
     "receipt",
+    "How could an intruder tamper with the ledger?",
     "From memory; no page was read.",
     "Of this it remembers nothing.",
     "hashes lead from it to the root that was signed.",
@@ -39,8 +40,7 @@ KEY_LINES = (
 
 
 WITH_A_MEMORY_SERVICE = (
-    "Who would notice tampering with old records?",
-    "Recalled by vector",
+    "vector\n   |\n   | > The ledger > What is not proved",
     "Where does Ines live? (today)\n      Ines lives in Porto now.\n",
     "Where does Ines live? (as of 2025-01-01)\n      Ines lives in Lisbon.\n",
     "Both are deleted; the question finds nothing.",

@@ -25,8 +25,8 @@ from memroos_client.calls import workspaces
 def demo(folder: Path | None, question: str, yes: bool, url: str, key_file: Path | None) -> None:
     """Let two agents do a piece of work on the running kernel, and watch.
 
-    A researcher finds passages, a publisher writes the report; policy holds the writing until you agree; at the end the
-    ledger is verified. Exit code 0 says that all of it was seen.
+    A researcher finds passages, a publisher writes the report; policy holds the writing until you agree; the researcher
+    starts anew and remembers; at the end the ledger is verified. Exit code 0 says that all of it was seen.
     """
     with reaching(url, key_file) as client:  # a kernel that is not there at all is no story; later it may come and go
         client.run(workspaces.listing())

@@ -8,11 +8,8 @@ from memroos.demo.errors import Stopped
 QUESTION = "How does the ledger prove that its past was not changed?"
 """One that this project's documentation answers."""
 
-RELATED = "Who would notice tampering with old records?"
-"""One that the same pages answer in other words."""
-
-RELATED_BY_WORDS = "Could somebody rewrite history unnoticed?"
-"""The same for where memory is searched by words alone: it shares some with the pages."""
+RELATED = "How could an intruder tamper with the ledger?"
+"""One that the same passages answer, in other words: it shares one with them, for where memory is searched by words."""
 
 UNRELATED = "Which football club won the cup in 1974?"
 
@@ -43,8 +40,6 @@ def question_about(folder: Path) -> str:
     raise Stopped(f"there is no Markdown file with a title in {folder}")
 
 
-def related_to(question: str, *, by_meaning: bool) -> str:
+def related_to(question: str) -> str:
     """Return a second question that is answered by what the first one found."""
-    if question == QUESTION:
-        return RELATED if by_meaning else RELATED_BY_WORDS
-    return f"Once more, and from memory: {question}"
+    return RELATED if question == QUESTION else f"Once more, and from memory: {question}"

@@ -60,7 +60,7 @@ class Recollection:
             self._stage.say("   So memory is searched by words here, not by meaning; `memroos up` starts the service.")
         before, now = self._crew.restart_remote("researcher", folder)
         self._stage.say(f"   Process {before} has ended. Process {now} has the same key, and nothing else of it.")
-        self._ask_again(related_to(question, by_meaning=standing.ready), before, ask)
+        self._ask_again(related_to(question), before, ask)
         self._ask_about_something_else()
         if standing.ready:
             self._change()

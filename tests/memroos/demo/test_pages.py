@@ -34,6 +34,5 @@ def test_a_folder_without_a_title_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_the_second_question_is_one_that_the_first_answer_answers() -> None:
-    assert pages.related_to(pages.QUESTION, by_meaning=True) == pages.RELATED
-    assert pages.related_to(pages.QUESTION, by_meaning=False) == pages.RELATED_BY_WORDS
-    assert pages.related_to("Who plants orchards?", by_meaning=True).endswith("Who plants orchards?")
+    assert pages.related_to(pages.QUESTION) == pages.RELATED
+    assert pages.related_to("Who plants orchards?").endswith("Who plants orchards?")
