@@ -42,17 +42,19 @@ class Person:
         self.key = key
         self.principal = principal
         self.agent = agent
+        self.client = system.kernel.client(key)
 
     def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        return self.system.kernel.call(method, path, body, key=self.key)
+        return self.client.request(method, path, json=body)
 
     def send(self, path: str, body: bytes) -> httpx.Response:
         """Send bytes that no JSON writer would make."""
-        with self.system.kernel.client(self.key) as client:
-            return client.post(path, content=body, headers={"content-type": "application/json"})
+        return self.client.post(path, content=body, headers={"content-type": "application/json"})
 
     def done(self, method: str, path: str, body: Any = None) -> Any:
-        return self.system.kernel.done(method, path, body, key=self.key)
+        answer = self.ask(method, path, body)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
 
     def say(self, text: str, **more: Any) -> str:
         return str(self.done("POST", "/api/agent-memory", {"text": text, **more})["id"])
@@ -80,20 +82,29 @@ class World:
     def __init__(self, system: System) -> None:
         self.system = system
         kernel = system.kernel
-        self.operator = Person(system, OPERATOR_KEY)
-        self.auditor = Person(system, kernel.create_key("auditor"))
+        self.people: list[Person] = []
+        self.operator = self.person(OPERATOR_KEY)
+        self.auditor = self.person(kernel.create_key("auditor"))
         made = kernel.done("POST", "/api/workspaces", {"name": "elsewhere"})
-        self.foreign = Person(system, made["operator_key"]["secret"])
+        self.foreign = self.person(made["operator_key"]["secret"])
         self.ann = self.agent("ann")
         self.bob = self.agent("bob")
         self.zoe = self.agent("zoe", self.foreign)
 
     def agent(self, name: str, operator: Person | None = None) -> Person:
         agent = self.system.kernel.create_agent(name, key=operator.key if operator else None)
-        return Person(self.system, agent.key, f"agent:{agent.id}", agent)
+        return self.person(agent.key, f"agent:{agent.id}", agent)
+
+    def person(self, key: str, principal: str = "", agent: Agent | None = None) -> Person:
+        self.people.append(Person(self.system, key, principal, agent))
+        return self.people[-1]
 
     def settle(self) -> None:
         self.system.wait_idle()
+
+    def close(self) -> None:
+        for person in self.people:
+            person.client.close()
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +116,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     (policies / "own.cedar").write_text(POLICIES)
     settings = {"policy_dir": str(policies), "request_burst": "1000000", "requests_per_minute": "10000000"}
     with System(folder, settings=settings) as system:
-        yield World(system)
+        made = World(system)
+        yield made
+        made.close()
 
 
 @pytest.fixture(autouse=True)
@@ -249,12 +262,11 @@ def test_what_others_write_is_neither_counted_nor_weighed_nor_in_a_cursor_nor_ti
 def median_s(who: Person) -> float:
     """Return how long a question takes, mostly."""
     taken = []
-    with who.system.kernel.client(who.key) as client:
-        for _ in range(15):
-            began = time.perf_counter()
-            answer = client.post("/api/recall", json={"query": "tern colony lighthouse", "floor": False})
-            taken.append(time.perf_counter() - began)
-            assert answer.is_success
+    for _ in range(15):
+        began = time.perf_counter()
+        answer = who.ask("POST", "/api/recall", {"query": "tern colony lighthouse", "floor": False})
+        taken.append(time.perf_counter() - began)
+        assert answer.is_success
     return statistics.median(taken)
 
 
@@ -301,17 +313,14 @@ ESCAPES: list[Any] = [
 
 @pytest.mark.parametrize("path", ["/api/recall", "/api/recall/context", "/api/memory/items/query"])
 def test_a_filter_that_would_widen_or_hurt_is_refused_with_a_reason(world: World, path: str) -> None:
-    with world.system.kernel.client(world.bob.key) as client:
-        for wanted in ESCAPES:
-            question = {"query": "tern", "filter": wanted}
-            body = {"recall": question} if path.endswith("context") else question
-            refused = client.post(path, json={"filter": wanted} if path.endswith("query") else body)
-            assert refused.status_code in {400, 422}, (wanted, refused.text)
-            problem = refused.json()
-            assert problem["type"] in {
-                "/problems/filter-refused", "/problems/invalid-request", "/problems/malformed-request",
-            }, (wanted, problem)  # fmt: skip
-            assert len(problem["detail"]) > 20
+    refusals = {f"/problems/{slug}" for slug in ("filter-refused", "invalid-request", "malformed-request")}
+    for wanted in ESCAPES:
+        question = {"query": "tern", "filter": wanted}
+        body = {"recall": question} if path.endswith("context") else question
+        refused = world.bob.ask("POST", path, {"filter": wanted} if path.endswith("query") else body)
+        assert refused.status_code in {400, 422}, (wanted, refused.text)
+        assert refused.json()["type"] in refusals
+        assert len(refused.json()["detail"]) > 20
 
 
 def test_no_word_beside_a_filter_widens_either(world: World) -> None:
