@@ -13,6 +13,7 @@ from memroos_kit.clock import to_micros
 from memroos_kit.db import Read, Tx
 from memroos_memory.items.log import By, add, by, change, digest_of, is_done, rest_on, together
 from memroos_memory.items.queries import find_in_scope, load, load_even_deleted, resting_on, row_of, seq_of
+from memroos_memory.items.removal import retract_learned
 from memroos_memory.items.scopes import scope_view
 from memroos_memory.items.states import Row, State, names, state_of, view
 
@@ -20,7 +21,8 @@ from memroos_memory.items.states import Row, State, names, state_of, view
 def update(tx: Tx, viewer: Viewer, item_id: str, new: ItemChange, operation: str = "") -> ItemView:
     """Write another version of an item; the one before stays in its history. The same operation may be repeated.
 
-    What was derived from an event gets no less strict a label than it.
+    What was derived from an event gets no less strict a label than it. What was learned from the words that an event
+    no longer says rests on it no more.
 
     Raises:
         NotFound: there is none, or the viewer may not see it.
@@ -43,11 +45,7 @@ def update(tx: Tx, viewer: Viewer, item_id: str, new: ItemChange, operation: str
     if after.label != before.label and labels.join([after.label, *_labels_beneath(tx, row)]) != after.label:
         raise InvalidRequest(fields={"label": "is less strict than what it rests on"})
     if after != before:
-        who = by(viewer, new.reason, operation)
-        if after.label != before.label:
-            who = together(tx, who)
-            _make_stricter(tx, resting_on(tx, row), after.label, who)
-        row = change(tx, row, after, Change.UPDATE, who)
+        row = _update(tx, row, new, by(viewer, new.reason, operation))
     return view(row)
 
 
@@ -80,6 +78,20 @@ def supersede(tx: Tx, viewer: Viewer, item_id: str, successor: Successor, operat
     old = replace(state_of(row), status=ItemStatus.SUPERSEDED, superseded_by=new.id, valid_to=until)
     change(tx, row, old, Change.SUPERSEDE, who)
     return view(new)
+
+
+def _update(tx: Tx, row: Row, new: ItemChange, who: By) -> Row:
+    """Write the other version, after what follows from it for what rests on the item."""
+    before = state_of(row)
+    after = _changed(before, new)
+    if after.label != before.label:
+        who = together(tx, who)
+        _make_stricter(tx, resting_on(tx, row), after.label, who)
+    if row.is_event and after.digest != before.digest:
+        who = together(tx, who)
+        retract_learned(tx, row, who)
+        row = row_of(tx, row.seq)  # something learned from it may have superseded it, and does no more
+    return change(tx, row, _changed(state_of(row), new), Change.UPDATE, who)
 
 
 def _changed(state: State, new: ItemChange) -> State:

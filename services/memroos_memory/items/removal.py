@@ -7,10 +7,10 @@ from memroos_contracts.memory import Removal
 from memroos_contracts.memory_errors import ItemGone
 from memroos_contracts.memory_items import Change, ItemStatus, Viewer
 from memroos_kit.db import Hot, Read, Tx
-from memroos_memory.items.log import By, by, change, is_done, together
+from memroos_memory.items.log import MEMORY, By, by, change, is_done, together
 from memroos_memory.items.queries import find_in_scope, load_even_deleted, resting_on, row_of, seq_of
 from memroos_memory.items.states import Row, names, state_of
-from memroos_memory.models import Item
+from memroos_memory.models import Item, ItemVersion
 
 _REPLACED_BY = Hot(
     select(Item.seq)
@@ -21,6 +21,10 @@ _REPLACED_BY = Hot(
         Item.status != ItemStatus.DELETED,
     )
     .order_by(Item.seq)
+)
+
+_FIRST_BY = Hot(
+    select(ItemVersion.actor).where(ItemVersion.item_seq == bindparam("item"), ItemVersion.version == text("1"))
 )
 
 
@@ -65,6 +69,17 @@ def take_out(tx: Tx, row: Row, who: By) -> None:
         _take_from_under(tx, derived.seq, row.id, who)
     row = row_of(tx, row.seq)
     change(tx, row, replace(state_of(row), status=ItemStatus.DELETED), Change.DELETE, who)
+
+
+def retract_learned(tx: Tx, event: Row, who: By) -> None:
+    """Let what was learned from an event no longer rest on it; what rested on it alone is deleted.
+
+    What somebody said by hand stays.
+    """
+    for derived in resting_on(tx, event):
+        first = tx.execute(_FIRST_BY, item=derived.seq).fetchone()
+        if first is not None and first[0] == MEMORY:
+            _take_from_under(tx, derived.seq, event.id, who)
 
 
 def _take_from_under(tx: Tx, seq: int, event_id: str, who: By) -> None:

@@ -1,9 +1,10 @@
-"""What the kernel hands over, a few at a time."""
+"""What the kernel hands over, a few at a time, and what is corrected of it."""
 
 from collections.abc import Sequence
 
 from memroos_contracts.identity import service_actor
 from memroos_contracts.memory import IngestEvent, IngestReport, Removal
+from memroos_contracts.memory_items import ItemChange, ItemView, Viewer
 from memroos_contracts.memory_work import JobLabel
 from memroos_kit.db import Database
 from memroos_memory import work
@@ -15,7 +16,7 @@ REMOVALS_AT_ONCE = 16
 
 
 class Intake:
-    """Takes over events and removals.
+    """Takes over events, their corrections and removals.
 
     Args:
         echo: what was handed out a moment ago, and is not written yet.
@@ -30,6 +31,12 @@ class Intake:
     async def take_events(self, events: Sequence[IngestEvent]) -> IngestReport:
         """Take over events in this order; an event that is known is left as it is."""
         return await work.ingest(self._db, events, echo=self._echo, learn=self._learn)
+
+    async def correct(self, viewer: Viewer, item_id: str, change: ItemChange, *, operation: str) -> ItemView:
+        """Write another version of an item; what an event says now is learned."""
+        return await self._db.write(
+            SERVICE, work.correct, viewer, item_id, change, operation=operation, learn=self._learn
+        )
 
     async def take_removals(self, removals: Sequence[Removal]) -> None:
         """Let events be found no more; may be repeated."""

@@ -88,11 +88,9 @@ class ItemController(Controller):
         return Page(await db.read(SERVICE, items.history, data.viewer, data.item_id))
 
     @post("/update", operation_id="updateItem", status_code=200)
-    async def update_item(self, data: JSONBody[bodies.Update], db: Db) -> ItemView:
+    async def update_item(self, data: JSONBody[bodies.Update], intake: NamedDependency[Intake]) -> ItemView:
         """Change an item, as a new version."""
-        return await db.write(
-            SERVICE, work.carry_out, items.update, data.viewer, data.item_id, data.change, operation=data.operation
-        )
+        return await intake.correct(data.viewer, data.item_id, data.change, operation=data.operation)
 
     @post("/supersede", operation_id="supersedeItem", status_code=200)
     async def supersede_item(self, data: JSONBody[bodies.Supersession], db: Db) -> ItemView:

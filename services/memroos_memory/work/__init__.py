@@ -5,7 +5,7 @@ Whoever changes items does it through `carry_out`, so that their vectors and the
 
 from memroos_memory.work.create import Parts, create_worker, learns_by
 from memroos_memory.work.embedding import embedding, indexing
-from memroos_memory.work.following import carry_out, follow
+from memroos_memory.work.following import carry_out, correct, follow
 from memroos_memory.work.graphing import entries_of, graphing
 from memroos_memory.work.intake import ingest, position, take_events, take_removals
 from memroos_memory.work.learning import deriving, extracting
@@ -22,6 +22,7 @@ __all__ = [
     "Worker",
     "ask_reindex",
     "carry_out",
+    "correct",
     "create_worker",
     "deriving",
     "embedding",

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
-from memroos_contracts.memory_items import Change, ItemStatus
+from memroos_contracts.memory_items import Change, ItemChange, ItemKind, ItemStatus, ItemView, Viewer
 from memroos_contracts.memory_work import JobLabel
 from memroos_kit.db import Tx
 from memroos_memory import items, jobs
+from memroos_memory.work.gate import noise
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,6 +44,23 @@ def follow(tx: Tx) -> None:
     for label, found in ((JobLabel.EMBED, embed), (JobLabel.VECTOR, vector), (JobLabel.GRAPH, graph)):
         for scope_seq, seqs in found.items():
             enqueue(tx, label, scope_seq, list(seqs))
+
+
+def correct(
+    tx: Tx, viewer: Viewer, item_id: str, change: ItemChange, *, operation: str = "", learn: JobLabel = JobLabel.DERIVE
+) -> ItemView:
+    """Write another version of an item; of an event whose words are others now, it is learned anew what they say.
+
+    Args:
+        learn: how facts are found: `derive` by rules, `extract` by a model.
+    """
+    before = items.get(tx, viewer, item_id)
+    after = carry_out(tx, items.update, viewer, item_id, change, operation)
+    if after.kind is ItemKind.EVENT and after.digest != before.digest and not (after.echo or noise(after.text or "")):
+        seq = items.seq_of(tx, after.id)
+        itself = next(touched for touched in tx.journal(_JOURNAL) if touched.item_seq == seq)
+        enqueue(tx, learn, itself.scope_seq, [itself.item_seq])
+    return after
 
 
 def enqueue(tx: Tx, label: JobLabel, scope_seq: int, seqs: list[int]) -> None:

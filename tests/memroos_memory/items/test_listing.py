@@ -152,14 +152,15 @@ def test_the_two_axes_of_time_are_asked_apart(memory: Memory) -> None:
 def test_an_item_is_listed_as_it_was_known(memory: Memory) -> None:
     label = Label(Sensitivity.CONFIDENTIAL, frozenset({"pii"}))
     memory.say("1", "first", data={"n": 1, "deep": {"x": [1.5]}}, source={"tool": "t"}, label=label)
-    memory.learn("mem_1", "a fact", Triple("a", "b", "c"), confidence=0.5, valid_to=day(30))
+    memory.say("2", "another", label=label)
+    memory.learn("mem_2", "a fact", Triple("a", "b", "c"), confidence=0.5, valid_to=day(30))
     then = memory.clock.now()
     was = memory.read(items.list_items, ItemQuery()).items
     memory.write(items.update, "mem_1", ItemChange(text="second", data={"n": 2}, label=Label(), confidence=0.1))
     memory.write(items.supersede, "mem_1", Successor(text="third"))
 
     assert memory.read(items.list_items, ItemQuery(known_at=then)).items == was
-    assert memory.texts(known_at=then) == ["first", "a fact"]
+    assert memory.texts(known_at=then) == ["first", "another", "a fact"]
 
 
 @pytest.mark.parametrize("then", [False, True])

@@ -6,10 +6,10 @@ import pytest
 from tests.memroos_memory.work.conftest import SERVICE, VIEWER, Service, said
 
 from memroos_contracts.errors import NotFound
-from memroos_contracts.memory_items import ItemChange, RollbackRequest
+from memroos_contracts.memory_items import ItemChange, RollbackRequest, Successor
 from memroos_contracts.memory_work import JobLabel
 from memroos_kit.db import Tx
-from memroos_memory import items
+from memroos_memory import items, work
 from memroos_memory.work import following
 
 
@@ -91,3 +91,59 @@ def test_many_items_become_several_jobs(service: Service) -> None:
     service.db.write_now(SERVICE, put)
 
     assert service.counts.waiting == 3
+
+
+def statements(service: Service) -> set[str]:
+    """What holds of what was learned."""
+    return {fact.text or "" for fact in service.facts() if fact.status == "active"}
+
+
+def correct(service: Service, text: str, operation: str = "") -> None:
+    service.db.write_now(SERVICE, work.correct, VIEWER, "mem_00001", ItemChange(text=text), operation=operation)
+
+
+def test_from_an_event_that_is_corrected_it_is_learned_what_it_says_now_and_not_what_it_said(service: Service) -> None:
+    service.take(said(1, "I live in Oslo."))
+    service.do()
+    (before,) = service.facts()
+
+    correct(service, "I live in Rome.", "op-1")
+    correct(service, "I live in Rome.", "op-1")
+    assert service.labels().count(JobLabel.DERIVE) == 1
+    service.do()
+
+    assert statements(service) == {"Ann lives in Rome"}
+    assert [one.object for one in asyncio.run(service.graph.neighbours([1], ["Ann"]))] == ["rome"]
+    assert (points(service), service.counts.waiting) == (2, 0)
+    service.run(items.rollback, VIEWER, before.scope_id, RollbackRequest(to_seq=before.log_seq))
+    service.do()
+    assert statements(service) == {"Ann lives in Oslo"}
+    assert service.events()[0].text == "I live in Oslo."
+
+
+def test_what_others_said_too_or_somebody_said_by_hand_outlives_the_correction(service: Service) -> None:
+    service.take(said(1, "I live in Oslo."), said(2, "As I said: I live in Oslo."))
+    service.do()
+
+    correct(service, "I bought seven oranges.")
+    service.do()
+
+    (fact,) = service.facts()
+    assert (fact.text, fact.sources) == ("Ann lives in Oslo", ("mem_00002",))
+    byhand = service.run(items.supersede, VIEWER, "mem_00001", Successor(text="Ann bought eight oranges."))
+    correct(service, "I bought nine oranges.")
+    assert byhand.text in statements(service)
+
+
+def test_a_correction_that_says_nothing_new_or_only_how_sure_it_is_is_not_learned_from(service: Service) -> None:
+    service.take(said(1, "I live in Oslo."))
+    service.do()
+
+    correct(service, "I live in Oslo.")
+    service.db.write_now(SERVICE, work.correct, VIEWER, "mem_00001", ItemChange(confidence=0.5))
+    assert JobLabel.DERIVE not in service.labels()
+    correct(service, "ok")
+    assert JobLabel.DERIVE not in service.labels()
+    service.do()
+
+    assert statements(service) == set()
