@@ -6,6 +6,7 @@ Vectors are compared one by one. An approximate graph would be built by the engi
 interpreter for the whole of it (9 s at 20,000 vectors), while comparing takes 10 ms at 100,000 and is exact.
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import qdrant_edge as edge
 
+from memroos_contracts.errors import StorageFull
 from memroos_contracts.memory_errors import FilterRefused
 from memroos_memory.embedders import mem0_setup
 
@@ -27,6 +29,10 @@ _AT_ONCE = 128
 _FLUSH_EVERY = 50_000
 """Points after which the engine's log is given up for what it has written: it grows by 2 kB for each point otherwise.
 Seldom, because that holds the interpreter for a quarter of a second."""
+
+
+ROOM_BYTES = 8_000_000
+"""With less room on the disk nothing is written."""
 
 
 class EdgeFailed(Exception):
@@ -51,6 +57,7 @@ class EdgeStore(mem0_setup.part("mem0.vector_stores.base").VectorStoreBase):  # 
 
     Raises:
         EdgeFailed: the folder's contents are damaged, belong to vectors of another length, or are in use.
+        StorageFull: there is hardly any room on the disk.
     """
 
     def __init__(self, collection_name: str, embedding_model_dims: int, path: str) -> None:
@@ -68,6 +75,7 @@ class EdgeStore(mem0_setup.part("mem0.vector_stores.base").VectorStoreBase):  # 
                 size=vector_size, distance=edge.Distance.Dot, datatype=edge.VectorStorageDatatype.Float16
             )
         )
+        _require_room(self.folder.parent)
         with _engine():
             if self.folder.is_dir() and any(self.folder.iterdir()):
                 self._shard = edge.EdgeShard.load(str(self.folder), config)
@@ -93,6 +101,7 @@ class EdgeStore(mem0_setup.part("mem0.vector_stores.base").VectorStoreBase):  # 
             for seq, vector, payload in zip(ids, vectors, payloads, strict=True)
         ]
         for start in range(0, len(points), _AT_ONCE):
+            _require_room(self.folder)
             with _engine():
                 self._shard.update(edge.UpdateOperation.upsert_points(points[start : start + _AT_ONCE]))
         self._changed(len(points))
@@ -198,6 +207,20 @@ def _condition(filters: Mapping[str, Any] | None) -> edge.Filter:
             if scopes and all(type(scope) is int for scope in scopes):
                 return edge.Filter(must=[edge.FieldCondition(SCOPE, edge.MatchAny(scopes))])
     raise FilterRefused("Vectors are searched within scopes, and by nothing else.", field=SCOPE, reason="not scopes")
+
+
+def _require_room(folder: Path) -> None:
+    """See that what is written finds room.
+
+    The engine maps its files: without room the kernel ends the whole process with a bus error.
+
+    Raises:
+        StorageFull: there is hardly any.
+    """
+    there = next((one for one in (folder, *folder.parents) if one.is_dir()), folder)
+    disk = os.statvfs(there)
+    if disk.f_bavail * disk.f_frsize < ROOM_BYTES:
+        raise StorageFull("There is no room on the disk for the vector index.")
 
 
 @contextmanager

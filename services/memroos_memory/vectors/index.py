@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 import structlog
 
-from memroos_contracts.errors import MemroosError
+from memroos_contracts.errors import MemroosError, StorageFull
 from memroos_contracts.memory_errors import IndexUnavailable, WrongDimension
 from memroos_contracts.memory_work import Index, IndexState
 from memroos_memory.embedders.ports import Vectors
@@ -282,7 +282,8 @@ class StoreIndex:
                     return
                 self._open_new()
             except Exception as error:
-                if known is not None and self._local and "WouldBlock" not in str(error):
+                damaged = "WouldBlock" not in str(error) and not isinstance(error, StorageFull)
+                if known is not None and self._local and damaged:
                     self._put_aside(str(error))
                     self._open_new()
                     return

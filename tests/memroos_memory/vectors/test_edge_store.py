@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.memroos_memory.vectors.conftest import DIMENSION, rows
 
+from memroos_contracts.errors import StorageFull
 from memroos_contracts.memory_errors import FilterRefused
 from memroos_memory.embedders import mem0_setup
 from memroos_memory.vectors import stores
@@ -139,3 +140,17 @@ def test_threads_at_once_lose_nothing(store: Any) -> None:
 
     assert failures == []
     assert store.count() == 20 + len([n for n in range(800) if n % 3])
+
+
+def test_without_room_on_the_disk_nothing_is_written_and_what_is_there_still_found(
+    store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memroos_memory.vectors.edge_store.ROOM_BYTES", 2**62)
+
+    with pytest.raises(StorageFull):
+        store.insert(rows(1).tolist(), [{"scope": 1}], [99])
+    with pytest.raises(StorageFull):
+        stores.open_edge(tmp_path, "another", DIMENSION)
+
+    assert store.count() == 20
+    assert store.search("", rows(1)[0].tolist(), top_k=1, filters=within(1))[0].id == 1

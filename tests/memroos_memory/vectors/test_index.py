@@ -142,6 +142,23 @@ def test_a_damaged_index_is_put_aside_and_the_start_goes_on(tmp_path: Path, dama
     index.close()
 
 
+def test_an_index_that_finds_no_room_is_not_damaged_and_answers_once_there_is_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path, points(rows(5))).close()
+    with monkeypatch.context() as full:
+        full.setattr("memroos_memory.vectors.edge_store.ROOM_BYTES", 2**62)
+        index = opened(tmp_path, expected=5)
+        assert not index.state().ready
+        with pytest.raises(IndexUnavailable, match="no room"):
+            run(index.search(rows(1)[0], [1], 5))
+
+    assert len(run(index.search(rows(1)[0], [1], 5))) == 5
+    assert index.state().ready
+    index.close()
+    assert asides(tmp_path) == []
+
+
 def test_each_damaged_index_has_a_place_of_its_own(tmp_path: Path) -> None:
     for _ in range(2):
         filled(tmp_path, points(rows(2))).close()
