@@ -342,7 +342,7 @@ def test_what_is_private_is_on_no_path_of_those_who_run_the_workspace(world: Wor
     owner = world.agent(f"owner-{len(label)}")
     counted = world.operator.done("GET", "/api/memory/stats")
     event = owner.say(f"I live in {MARK.title()} and my vault is behind the gull painting.", label=label)
-    world.settle()
+    assert owner.done("POST", "/api/memory/jobs/wait", {"wait_s": 30})["idle"]  # nobody else sees that it is at work
     (fact,) = owner.items(kinds=["state"])
     (scope,) = owner.done("GET", "/api/memory/scopes")["items"]
     assert fact["label"] == {"tags": [], **label}
