@@ -74,8 +74,8 @@ def without_content(hit: RecallItem) -> RecallItem:
 
 
 def bare(item: ItemView) -> ItemView:
-    """Return an item without its content."""
-    return msgspec.structs.replace(item, text=None, triple=None, data=None, source=None)
+    """Return an item without its content, and without what would confirm a guess of it."""
+    return msgspec.structs.replace(item, text=None, triple=None, data=None, source=None, digest="")
 
 
 def merge(

@@ -211,7 +211,7 @@ def _give_out(tx: Tx, name: str, events: list[MemoryEventView]) -> list[MemoryEv
     redacted = _decide_reading(tx, name, [event.id for event in events], [event.label for event in events])
     if not redacted:
         return events
-    return [msgspec.structs.replace(event, text=None, data=None, source=None) for event in events]
+    return [msgspec.structs.replace(event, text=None, data=None, source=None, digest="") for event in events]
 
 
 def _decide_reading(tx: Tx, name: str, ids: list[str], labels: list[Label]) -> bool:

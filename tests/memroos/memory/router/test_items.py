@@ -82,7 +82,7 @@ def test_who_is_denied_reads_and_changes_nothing(house: House, fact: str, policy
 def test_a_redacted_item_has_no_content(house: House, fact: str, policy: Policy) -> None:
     policy.effects[Action.MEMORY_READ] = Effect.REDACT
     found = call(house, "get_item", AGENT, fact)
-    assert (found.id, found.text, found.triple, found.data) == (fact, None, None, None)
+    assert (found.id, found.text, found.triple, found.data, found.digest) == (fact, None, None, None, "")
 
 
 @pytest.mark.parametrize("effect", [Effect.REDACT, Effect.DENY])
