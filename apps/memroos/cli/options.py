@@ -167,6 +167,9 @@ def _read_key(file: Path) -> str:
 _REMEDIES = {
     "address-refused": "The kernel goes where MEMROOS_OUTBOUND_ALLOW says; set it and restart: "
     "docs/how-to/add-a-remote-agent.md.",
+    "item-changed": "`memroos memory history` shows what changed.",
+    "item-gone": "`memroos memory rollback` takes its scope back to an entry at which it was there.",
+    "sequence-unknown": "`memroos memory scopes` shows how long each log is.",
     "card-unavailable": "Does it run, is this its address, and does it ask for a credential (--credential-file)?",
 }
 """What to do, where that can be said in a line."""
@@ -178,9 +181,13 @@ def hint_for(error: ProblemError) -> str:
         return _NOT_YOUR_KEY
     fields = error.facts.get("fields")
     if isinstance(fields, dict):
-        return printable("; ".join(f"{name}: {what}" for name, what in fields.items()))
+        told = [f"{name}: {what}" for name, what in fields.items()]
+        return printable("; ".join(one for one in told if one.rstrip(".") not in str(error)))
+    known = ", ".join(
+        f"{name} {value}" for name, value in error.facts.items() if isinstance(value, str | int) and value != ""
+    )
     explained = f"docs/reference/problems.md explains {error.slug}." if error.slug else ""
-    return _REMEDIES.get(error.slug, explained)
+    return printable(" ".join(filter(None, (_REMEDIES.get(error.slug, explained), known and f"({known})"))))
 
 
 def pairs(texts: Iterable[str], what: str) -> dict[str, str]:

@@ -155,6 +155,22 @@ def test_an_address_that_is_refused_is_told_how_to_allow_it(run: Run, kernel: Sc
     assert "MEMROOS_OUTBOUND_ALLOW" in run("remote-agents", "add", "http://127.0.0.1:9000").stderr
 
 
+def test_what_is_known_about_a_refusal_is_told(run: Run, kernel: ScriptedKernel) -> None:
+    detail = "The item is at another version than you expected"
+    kernel.answers(problem(409, "item-changed", detail, id="itm_1", version=3))
+
+    result = run("memory", "update", "itm_1", "--text", "so", "--if-version", "2")
+
+    assert result.stderr.splitlines()[1] == "Hint:  `memroos memory history` shows what changed. (id itm_1, version 3)"
+
+
+def test_what_the_error_says_is_not_said_again(run: Run, kernel: ScriptedKernel) -> None:
+    fields = {"query": "Expected `str` of length >= 1"}
+    kernel.answers(problem(422, "invalid-request", "query: Expected `str` of length >= 1.", fields=fields))
+
+    assert run("memory", "recall", "").stderr.splitlines() == ["Error: query: Expected `str` of length >= 1."]
+
+
 def test_wrong_fields_are_named(run: Run, kernel: ScriptedKernel) -> None:
     kernel.answers(problem(422, "invalid-request", "It does not fit.", fields={"name": "lower case only"}))
 
