@@ -15,6 +15,7 @@ PLACE = (
     r"(?:the )?[A-Z][\w.'-]*(?:[ -](?:(?:of|de|la|le|del|am|upon|the|on|der)[ -])?[A-Z][\w.'-]*){0,3}"
     r"(?:, [A-Z][\w.'-]*(?: [A-Z][\w.'-]*)?(?= ?(?:$|[,;]|" + DATE + r")| (?:now|with|and|but|for|as)\b))?"
 )
+_STREET = r"\d{1,5} ?[a-zA-Z]?(?: [A-Z][\w.'-]*){1,5}"
 _ORGANISATION = r"(?:the )?[A-Z0-9][\w.&'-]*(?: (?:(?:of|for|and|&|the|de) )?[A-Z0-9&][\w.&'-]*){0,4}"
 _ADVERB = (
     "(?:(?:now|currently|just|recently|still|also|actually|really|finally|already|always|usually|absolutely|definitely"
@@ -136,6 +137,22 @@ RULES: tuple[Rule, ...] = (
     _state(rf"is {_ADVERB}living in (?P<o>{PLACE})", "lives_in", "{s} lives in {o}", frozenset({Whose.NAMED})),
     _state(
         rf"{_HAVE}(?:moved|relocated|emigrated) (?:back |over |out |house |home )*(?:from {PLACE} )?to (?P<o>{PLACE})",
+        "lives_in", "{s} lives in {o}", ONE,
+    ),
+    _state(
+        rf"(?:{_ADVERB}(?:lives?|resides?)|(?:am|is|are) {_ADVERB}living) {_ADVERB}at (?P<o>{_STREET}(?:(?:,| in) {PLACE})?)",
+        "address", "{s}'s address is {o}", ONE, confidence=0.9,
+    ),
+    _state(
+        rf"{_HAVE}(?:moved|relocated) (?:back |over |out |house |home )*(?:from .{{1,60}}? )?to (?P<o>{_STREET}(?:(?:,| in) {PLACE})?)",
+        "address", "{s}'s address is {o}", ONE,
+    ),
+    _state(
+        rf"(?:{_ADVERB}(?:lives?|resides?)|(?:am|is|are) {_ADVERB}living) {_ADVERB}at {_STREET}(?:,| in) (?P<o>{PLACE})",
+        "lives_in", "{s} lives in {o}", ONE, confidence=0.9,
+    ),
+    _state(
+        rf"{_HAVE}(?:moved|relocated) (?:back |over |out |house |home )*(?:from .{{1,60}}? )?to {_STREET}(?:,| in) (?P<o>{PLACE})",
         "lives_in", "{s} lives in {o}", ONE,
     ),
     _state(rf"{_HAVE}settled (?:down )?in (?P<o>{PLACE})", "lives_in", "{s} lives in {o}", PEOPLE),

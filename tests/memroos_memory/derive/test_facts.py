@@ -37,6 +37,7 @@ FUNCTIONAL: list[tuple[str, Spo]] = [
     ("My sister lives in Berlin.", ("Caroline's sister", "lives_in", "Berlin")),
     ("My sister Anna lives in Berlin.", ("Anna", "lives_in", "Berlin")),
     ("Mom lives in Boston", ("Caroline's mom", "lives_in", "Boston")),
+    ("I now live at 3 Mill Lane.", (ME, "address", "3 Mill Lane")),
     ("I work at Siemens.", (ME, "works_at", "Siemens")),
     ("I'm working for the World Bank now", (ME, "works_at", "the World Bank")),
     ("I've worked at Google since 2019", (ME, "works_at", "Google")),
@@ -97,6 +98,15 @@ MANY: list[tuple[str, list[Spo]]] = [
     ("I'm planning to visit Rome next month", [(ME, "plans", "visit Rome")]),
     ("I'm going to visit Rome next month", [(ME, "plans", "visit Rome")]),
     ("We decided to use Postgres", [(ME, "decided", "to use Postgres")]),
+    (
+        "I live at 14 Harbour Street in Bristol and I ordered a kettle.",
+        [
+            (ME, "address", "14 Harbour Street in Bristol"),
+            (ME, "lives_in", "Bristol"),
+            (ME, "ordered", "a kettle"),
+        ],
+    ),
+    ("I moved to 3 Mill Lane, Leeds.", [(ME, "address", "3 Mill Lane, Leeds"), (ME, "lives_in", "Leeds")]),
     ("I live in Munich and work at Siemens", [(ME, "lives_in", "Munich"), (ME, "works_at", "Siemens")]),
     ("I live in Munich, and my email is a@b.example.", [(ME, "lives_in", "Munich"), (ME, "email", "a@b.example")]),
     ("I work as a nurse at St. Mary's Hospital", [(ME, "works_at", "St. Mary's Hospital"), (ME, "job_title", "nurse")]),
