@@ -103,6 +103,10 @@ class Answer:
             if new is None:
                 return hit, None
             return hit._replace(superseded_by=new.by.id), None if self._question.before else new.event_seq
+        if best.supersedes and best.triple is None:  # somebody said by hand what holds instead of what was said here
+            said = learned.event_of(self._tx, best.supersedes, known_at=known_at)
+            if said == hit.seq:
+                return hit._replace(superseded_by=best.id), None
         if self._question.before and best.supersedes:
             return hit, learned.event_of(self._tx, best.supersedes, known_at=known_at)
         return hit, None

@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from tests.memroos_memory.recall.conftest import Asked
+from tests.memroos_memory.recall.conftest import AGENT, SERVICE, Asked
 
-from memroos_contracts.memory_items import ItemKind, Triple
+from memroos_contracts.identity import DEFAULT_WORKSPACE
+from memroos_contracts.memory_items import ItemKind, Successor, Triple, Viewer
 from memroos_kit.clock import ManualClock
+from memroos_memory import items
 
 OLD = "I live in Lisbon, at Rua Augusta 12. My bicycle is a red Peugeot."
 NEW = "I moved, my flat is at Karl-Marx-Allee 90 in Berlin now."
@@ -100,3 +102,19 @@ def test_a_replaced_fact_does_not_rank_by_itself_unless_it_is_asked_for(moved: M
 def test_what_replaces_is_not_put_where_the_filter_leaves_it_out(moved: Moved) -> None:
     assert moved.memory.ids(WHERE, until=moved.between)[0] == moved.old
     assert moved.new not in moved.memory.ids(WHERE, until=moved.between)
+
+
+def test_what_somebody_corrected_by_hand_marks_the_words_it_replaces(moved: Moved) -> None:
+    by_hand = moved.memory.db.write_now(
+        SERVICE,
+        items.supersede,
+        Viewer(DEFAULT_WORKSPACE, AGENT, AGENT),
+        moved.berlin.id,
+        Successor(text="Ann lives in Potsdam."),
+    )
+
+    first = moved.memory.ask(WHERE).items[0]
+
+    assert first.item.id == moved.new
+    assert first.superseded_by == by_hand.id
+    assert by_hand.id in [fact.id for fact in first.facts]
