@@ -301,7 +301,16 @@ def _property(owner: str, name: str, value: str, when: _When) -> Iterator[Learne
         named = attribute.name.match(name)
         if named and (match := attribute.value.match(value.strip())):
             yield _owned(attribute, owner, named["n"], match["o"], when)
+            if town := relations.TOWN_OF_HOME.match(f"{named['n'].lower()}: {value.strip()}"):
+                yield _living(owner, phrases.plain(town["o"]))
             return
+
+
+def _living(owner: str, place: str) -> Learned:
+    triple = Triple(owner, "lives_in", place)
+    return Learned(
+        kind=ItemKind.STATE, text=f"{owner} lives in {place}", triple=triple, confidence=0.8, functional=True
+    )
 
 
 def _owned(attribute: Attribute, owner: str, name: str, value: str, when: _When) -> Learned:

@@ -317,6 +317,9 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _attribute("code ?name", "codename", rf"\"[^\"]{{1,60}}\"|{_ONE_NAME}"),
 )  # fmt: skip
 
+TOWN_OF_HOME = re.compile(rf"(?:home )?address: {_STREET}(?:,| in) (?P<o>{PLACE})")
+"""An address and what it is called, where it says in which town somebody lives."""
+
 KIN = (
     "(?:(?:older|younger|elder|big|little|best|twin|half|step|ex) ?-?)*"
     "(?:sister|brother|mother|father|mom|mum|dad|mommy|daddy|parents|son|daughter|wife|husband|partner|girlfriend"
