@@ -137,6 +137,14 @@ def test_wrong_usage_is_said_before_anything_is_sent(
     assert not kernel.requests
 
 
+def test_what_repeats_what_recall_had_handed_out_is_shown_as_an_echo(run: Run, kernel: ScriptedKernel) -> None:
+    echo = ITEM | {"status": "active", "echo": True}
+    kernel.answers(json(echo), page(echo))
+
+    assert "nothing is learned from it" in run("memory", "show", "itm_1").stdout
+    assert "active, echo" in run("memory", "list").stdout
+
+
 def test_an_index_is_followed_until_it_is_made(run: Run, kernel: ScriptedKernel) -> None:
     kernel.answers(json(JOB), json(JOB | {"done": 80}), json(JOB | {"state": "done", "done": 100}))
 

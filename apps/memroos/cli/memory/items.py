@@ -27,10 +27,15 @@ from memroos_contracts.memory_items import (
     VersionView,
 )
 
+
+def _status(item: ItemView) -> str:
+    return f"{item.status}{', contested' * item.contested}{', echo' * item.echo}"
+
+
 ITEMS: list[Column[ItemView]] = [
     Column("id", lambda item: item.id),
     Column("kind", lambda item: item.kind),
-    Column("status", lambda item: f"{item.status}{', contested' if item.contested else ''}"),
+    Column("status", _status),
     Column("since", lambda item: when(item.valid_from or item.occurred_at)),
     Column("by", lambda item: item.speaker or item.author, shrinks=True),
     Column("text", lambda item: item.text or "", shrinks=True),
@@ -170,7 +175,8 @@ def _show(kernel: Kernel, item: ItemView) -> None:
             ("kind", f"{item.kind}{f' ({item.event_kind})' if item.event_kind else ''}"),
             ("text", item.text or ""),
             ("says", f"{triple.subject} {triple.relation} {triple.object}" if triple else ""),
-            ("status", item.status),
+            ("status", _status(item)),
+            ("echo", "it repeats what recall had handed out to its author; nothing is learned from it" * item.echo),
             ("superseded by", item.superseded_by),
             ("supersedes", item.supersedes),
             ("contested by", ", ".join(item.contradicts)),
