@@ -95,6 +95,9 @@ class MemoryServiceUnavailable(MemroosError):
 
     Remembering and recalling go on without it: what is written is kept and handed over later, and recall searches by
     words.
+
+    Facts:
+        answered: the status it answered with, where it did.
     """
 
     kind = ErrorKind.UNAVAILABLE

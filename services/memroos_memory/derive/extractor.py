@@ -104,8 +104,11 @@ class Extractor:
         except (CutOff, ModelFailed):
             raise
         except Exception as error:
-            # mem0's errors, its libraries', and whatever an endpoint provokes that answers in another language.
-            raise self._failed(str(error) or type(error).__name__) from error
+            # mem0's errors, its libraries', and whatever an endpoint provokes that answers in another language. They
+            # may repeat what was asked, which is memory: the reason is read by people who may not read that.
+            root = error.__cause__ or error
+            status = getattr(root, "status_code", None)
+            raise self._failed(f"{type(root).__name__}{f' ({status})' if isinstance(status, int) else ''}") from error
 
     def _failed(self, reason: str) -> ModelFailed:
         key = self._settings.model_key.reveal() if self._settings.model_key else ""

@@ -39,6 +39,10 @@ RELATED = 100
 
 _ACTOR = service_actor("memory")
 _log = log.get(__name__)
+_AWAY = {
+    Arm.VECTOR: "What means the same cannot be looked for at the moment.",
+    Arm.GRAPH: "The graph cannot be asked at the moment.",
+}
 T = TypeVar("T")
 
 
@@ -150,7 +154,7 @@ class Recall:
         try:
             return await ask()
         except (EmbedderFailed, IndexUnavailable, WrongDimension) as error:  # the last: embedders are just changing
-            missing[arm] = str(error)
+            missing[arm] = _AWAY[arm]  # not what a server said of itself: that is for the log
             _log.info("recall.arm_missing", arm=arm.value, reason=str(error))
             return otherwise
 

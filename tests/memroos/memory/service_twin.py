@@ -30,6 +30,10 @@ from memroos_kit import problems
 KEY = "key-of-the-memory-service-in-tests-01234"
 
 
+class _Broken(Exception):
+    """The service failed in a way it does not know."""
+
+
 class ServiceTwin:
     """What the kernel's client finds at the other end."""
 
@@ -46,6 +50,7 @@ class ServiceTwin:
         self.at = 0
         self.away: Exception | None = None
         self.refuses: Callable[[IngestEvent], bool] = lambda _: False
+        self.breaks: Callable[[IngestEvent], bool] = lambda _: False
         self.answers: dict[str, httpx.Response | Exception] = {}
         """What a route answers instead, by its path."""
         self.changed: list[str] = []
@@ -77,6 +82,8 @@ class ServiceTwin:
             return instead
         try:
             found = await getattr(self, "_" + path.replace("/", "_"))(body)
+        except _Broken:
+            return httpx.Response(500, json={"type": "/problems/internal-failure"})
         except MemroosError as error:
             said = problems.problem(error)
             return httpx.Response(said.status, content=said.body(), headers=said.headers())
@@ -87,6 +94,8 @@ class ServiceTwin:
         for event in events:
             if self.refuses(event):
                 return await self._refuse()
+            if self.breaks(event):
+                raise _Broken
         for event in events:
             self.order.append(event.event.id)
             self.events[event.event.id] = event

@@ -57,7 +57,15 @@ _REFUSED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.U
 
 
 class _Unanswered(Exception):
-    """The service was asked, and nobody knows whether it did anything."""
+    """The service was asked, and nobody knows whether it did anything.
+
+    Args:
+        status: what it answered with, where it did.
+    """
+
+    def __init__(self, detail: str, *, status: int | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
 
 
 class _Items(msgspec.Struct, frozen=True):
@@ -225,7 +233,7 @@ class HttpMemoryStore(MemoryStore):
         try:
             return await self._send(path, body, returns, timeout_s=timeout_s or self._timeout_s)
         except _Unanswered as error:
-            raise MemoryServiceUnavailable(str(error), retry_after_s=1) from error
+            raise MemoryServiceUnavailable(str(error), retry_after_s=1, answered=error.status) from error
 
     async def _send(self, path: str, body: Any, returns: type[T], *, timeout_s: float) -> T:
         """Send one request.
@@ -250,7 +258,7 @@ class HttpMemoryStore(MemoryStore):
         if not response.is_success:
             problem = problems.read(response.status_code, response.content, response.headers.get("retry-after", ""))
             if response.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
-                raise _Unanswered(problem.detail)
+                raise _Unanswered(problem.detail, status=response.status_code)
             raise problem
         try:
             return msgspec.json.decode(response.content or b"{}", type=returns)

@@ -64,7 +64,8 @@ def read(status: int, body: bytes, retry_after: str = "") -> MemroosError:
     wait_s = int(retry_after) if retry_after.isdecimal() else None
     if kind is None:
         reason = f"it answered with {status}{f' ({slug})' if slug else ''}"
-        return MemoryServiceUnavailable(f"The memory service cannot help: {reason}.", retry_after_s=wait_s or 1)
+        sentence = f"The memory service cannot help: {reason}."
+        return MemoryServiceUnavailable(sentence, retry_after_s=wait_s or 1, answered=status)
     facts = {str(name): _fact(value) for name, value in problem.items() if name not in _STANDARD}
     return kind(str(problem.get("detail", "")), retry_after_s=wait_s, **facts)
 

@@ -18,6 +18,7 @@ from memroos.memory.rules import readers
 from memroos.memory.service.writing import Event, put_in_index, take_from_index
 from memroos_contracts.errors import NotFound
 from memroos_contracts.governance import INTERNAL, Action, Asset, Label
+from memroos_contracts.identity import Role
 from memroos_contracts.memory import MemoryEventView
 from memroos_contracts.memory_items import ItemView
 from memroos_kit.clock import to_micros
@@ -34,6 +35,11 @@ _SHOW = Hot(
     delete(MemoryHidden).where(
         MemoryHidden.target_id == bindparam("target"), MemoryHidden.workspace_id == bindparam("workspace")
     )
+)
+_REMOVED_BY = Hot(
+    select(MemoryRemoval.actor)
+    .join(MemoryHidden, MemoryHidden.removal_seq == MemoryRemoval.seq)
+    .where(MemoryHidden.target_id == bindparam("target"), MemoryHidden.workspace_id == bindparam("workspace"))
 )
 _EVENT = Hot(
     select(*(getattr(MemoryEvent, name) for name in Row._fields)).where(
@@ -78,9 +84,14 @@ def hide_events(tx: Tx, ids: Iterable[str]) -> None:
 
 
 def restore(tx: Tx, ids: Iterable[str]) -> list[str]:
-    """Let be found again what a rollback brought back; return which of them had been removed. May be repeated."""
+    """Let be found again what a rollback brought back; return which of them had been removed. May be repeated.
+
+    What somebody else had removed stays so for an agent: it takes back its own doings only.
+    """
     restored = []
     for target in ids:
+        if tx.actor.role is Role.AGENT and _remover(tx, target) not in {None, tx.actor.principal}:
+            continue
         if not tx.execute(_SHOW, target=target, workspace=tx.actor.workspace).rowcount:
             continue
         restored.append(target)
@@ -88,6 +99,11 @@ def restore(tx: Tx, ids: Iterable[str]) -> list[str]:
         if row is not None:
             put_in_index(tx, row.seq, view(row))
     return restored
+
+
+def _remover(tx: Read, target: str) -> str | None:
+    found = tx.execute(_REMOVED_BY, target=target, workspace=tx.actor.workspace).fetchone()
+    return None if found is None else str(found[0])
 
 
 def find_hidden(tx: Read, ids: Iterable[str]) -> frozenset[str]:

@@ -34,10 +34,17 @@ PAUSE_S = 0.1
 PAUSE_MAX_S = 2.0
 """Longest pause while the service is away: so late, at the most, it gets what it missed."""
 
+BREAKS_MAX = 8
+"""Failures in a row at one place after which an event is looked for that breaks the service."""
+
+BREAKING_MOST = 3
+"""Events in a row that may break it; more, and it is the service that is broken, and they wait."""
+
 IDLE_S = 5.0
 """Time after which the log is looked at without the bell; it rings for everything, so this finds nothing."""
 
 _REFUSALS = frozenset((ErrorKind.INVALID, ErrorKind.MALFORMED, ErrorKind.TOO_LARGE))
+_BROKE = 500
 _KERNEL = service_actor("kernel")
 _log = structlog.get_logger(__name__)
 
@@ -95,6 +102,7 @@ class HandOver:
         self._greeted = False
         self._handed_over = 0
         self._failures = 0
+        self._breaking = 0
         self._error = ""
         self._since: datetime | None = None
 
@@ -198,16 +206,23 @@ class HandOver:
         try:
             await self._receiver.ingest(events)
         except MemroosError as error:
-            if error.kind not in _REFUSALS:
+            if error.kind not in _REFUSALS and not self._breaks_on_it(error):
                 raise
             await self._hand_over_in_parts(events, place, error)
         else:
+            self._breaking = 0
             await self._db.write(_KERNEL, verbs.move, place)
+
+    def _breaks_on_it(self, error: MemroosError) -> bool:
+        """Whether the service has failed so often at this place that it is the events and not the service."""
+        often = self._failures >= BREAKS_MAX and self._breaking < BREAKING_MOST
+        return often and error.facts.get("answered") == _BROKE
 
     async def _hand_over_in_parts(self, events: list[IngestEvent], place: Place, error: MemroosError) -> None:
         """Find the event that the service refuses, so that the others do not wait for it."""
         if len(events) == 1:
             _log.error("the memory service refused an event", event_id=events[0].event.id, problem=error.slug())
+            self._breaking += error.kind not in _REFUSALS
             workspace = events[0].event.workspace_id
             await self._db.write(
                 _KERNEL, verbs.put_aside, events[0].position, workspace, f"{error.slug()}: {error.detail}", place

@@ -192,6 +192,50 @@ def test_one_event_that_is_refused_is_put_aside_and_the_others_go_on(
     assert db.read_now(AGENT, lambda tx: queries.count_pending(tx, queries.get_place(tx), "default")) == 1
 
 
+def test_an_event_that_breaks_the_service_holds_nobody_up_for_ever(
+    db: Database, twin: ServiceTwin, remember: Remember
+) -> None:
+    kept = [remember(f"number {n}") for n in range(6)]
+    broken = kept[2].id
+    twin.breaks = lambda one: one.event.id == broken
+
+    async def work(handover: memory.HandOver) -> int:
+        tries = await tries_until(handover, lambda: len(twin.events) == 5)
+        assert await drain(handover) == 0
+        return tries
+
+    assert run(db, twin, work) > 2  # it may have been something else, at first
+    assert set(twin.events) == {event.id for event in kept} - {broken}
+    assert db.read_now(KERNEL, queries.get_backlog).aside == 1
+
+
+def test_a_service_that_breaks_on_everything_is_waited_for(db: Database, twin: ServiceTwin, remember: Remember) -> None:
+    kept = [remember(f"number {n}") for n in range(12)]
+    twin.breaks = lambda _: True
+
+    async def work(handover: memory.HandOver) -> int:
+        await tries_until(handover, lambda: False, most=30)
+        aside = db.read_now(KERNEL, queries.get_backlog).aside
+        twin.breaks = lambda _: False
+        await drain(handover)
+        return aside
+
+    assert run(db, twin, work) <= 3  # the others wait
+    assert set(twin.events) == {event.id for event in kept}
+
+
+async def tries_until(handover: memory.HandOver, done: Callable[[], bool], *, most: int = 60) -> int:
+    """Let the loop's work be done again and again, as after its pauses; return how often."""
+    for number in range(most):
+        if done():
+            return number
+        try:
+            await handover.step()
+        except MemroosError as error:
+            handover._failed(error.detail)
+    return most
+
+
 def test_what_was_refused_and_is_taken_later_is_pending_no_more(
     db: Database, twin: ServiceTwin, remember: Remember
 ) -> None:
