@@ -33,7 +33,9 @@ class ProviderEncoder:
         try:
             rows = self._provider.embed_batch(list(texts), "add")
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"[:300]
+            # Not its own words, which may repeat the text: the reason is read by people who may not read that.
+            status = getattr(error, "status_code", None)
+            reason = f"{type(error).__name__}{f' ({status})' if isinstance(status, int) else ''}"
             raise EmbedderFailed(f"The embedder failed: {reason}", reason=reason, away=_is_away(error)) from error
         if len({len(row) for row in rows}) > 1:
             raise EmbedderFailed("Vectors of several lengths came.", reason="length")

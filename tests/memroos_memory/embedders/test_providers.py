@@ -145,7 +145,7 @@ def test_an_endpoint_that_refuses_is_a_failure_without_the_key_in_it(endpoint: E
     with pytest.raises(EmbedderFailed) as failed:
         embedded(settings, "a")
 
-    assert "AuthenticationError" in failed.value.detail
+    assert failed.value.detail == "The embedder failed: AuthenticationError (401)"  # and nothing that the server said
     assert "sk-secret" not in failed.value.detail
 
 
