@@ -106,7 +106,7 @@ class Extractor:
         except Exception as error:
             # mem0's errors, its libraries', and whatever an endpoint provokes that answers in another language. They
             # may repeat what was asked, which is memory: the reason is read by people who may not read that.
-            root = error.__cause__ or error
+            root = _root(error)
             status = getattr(root, "status_code", None)
             raise self._failed(f"{type(root).__name__}{f' ({status})' if isinstance(status, int) else ''}") from error
 
@@ -114,6 +114,13 @@ class Extractor:
         key = self._settings.model_key.reveal() if self._settings.model_key else ""
         shown = (reason.replace(key, "***") if key else reason)[:_REASON_LENGTH]
         return ModelFailed(f"The language model gave no usable answer: {shown}", reason=shown)
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what an endpoint's library raised, before others wrapped it."""
+    while not hasattr(error, "status_code") and (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    return error
 
 
 def _message(number: int, turn: Turn) -> str:

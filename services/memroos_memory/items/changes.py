@@ -8,7 +8,7 @@ from memroos_contracts import labels
 from memroos_contracts.errors import InvalidRequest
 from memroos_contracts.governance import Label
 from memroos_contracts.memory_errors import ItemChanged, ItemGone
-from memroos_contracts.memory_items import Change, ItemChange, ItemKind, ItemStatus, ItemView, Successor, Viewer
+from memroos_contracts.memory_items import Change, ItemChange, ItemStatus, ItemView, Successor, Viewer
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Read, Tx
 from memroos_memory.items.log import By, add, by, change, digest_of, is_done, rest_on, together
@@ -53,7 +53,7 @@ def supersede(tx: Tx, viewer: Viewer, item_id: str, successor: Successor, operat
     """Let another item, or a new text, hold instead of an item, and return it. The same operation may be repeated.
 
     The old item holds until the new one does and stays findable as what was before. A new text rests on the same
-    events; what takes the place of an event is a fact.
+    events; what takes the place of an event stands in its place in the conversation.
 
     Raises:
         NotFound: one of them is not there, or the viewer may not see it.
@@ -135,7 +135,8 @@ def _since(old: Row, successor: Successor, otherwise: int) -> int:
 def _add_successor(tx: Tx, old: Row, content: str, since: int, who: By) -> Row:
     fixed = derived_from(old)
     fixed["id"] = tx.new_id("itm")
-    fixed["kind"] = (ItemKind.FACT if old.is_event else ItemKind(old.kind)).value
+    fixed["kind"] = old.kind
+    fixed["event_kind"] = old.event_kind
     sources = (old.id,) if old.is_event else names(old.sources)
     seq = add(
         tx,

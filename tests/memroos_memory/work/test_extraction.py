@@ -124,7 +124,7 @@ def test_a_model_that_answers_too_late_is_not_waited_for(service: Service, ask: 
         ask(model)
 
         (letter,) = dead(service)
-        assert "timed out" in letter.error
+        assert "Timeout" in letter.error
         model.mode = Mode.GOOD
         service.db.write_now(SERVICE, jobs.replay, VIEWER, letter.id)
         ask(model)
