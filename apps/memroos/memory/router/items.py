@@ -11,7 +11,7 @@ from memroos.memory.service.writing import Event
 from memroos_contracts.errors import Denied, InvalidRequest, NotFound
 from memroos_contracts.governance import Action, Asset
 from memroos_contracts.identity import Actor
-from memroos_contracts.memory_errors import ItemGone
+from memroos_contracts.memory_errors import ItemGone, MemoryServiceUnavailable
 from memroos_contracts.memory_items import (
     ItemChange,
     ItemQuery,
@@ -31,6 +31,9 @@ from memroos_kit.db.once import Idempotency
 
 EVENT_PREFIX = "mem_"
 CATCH_UP_S = 0.5
+HAND_OVER_S = 5.0
+"""How long a look at one event waits until the service has it; on a quiet machine some milliseconds."""
+
 ASKED_AT_ONCE = 8
 PAGE = 50
 
@@ -220,11 +223,23 @@ class Items:
             return answers.bare(item)
 
     async def _find(self, actor: Actor, item_id: str) -> ItemView:
-        """Return an item that the actor may see and nobody removed."""
+        """Return an item that the actor may see and nobody removed.
+
+        Raises:
+            NotFound: there is no such item, or it belongs to others.
+            MemoryServiceUnavailable: the service is away, or has not taken the event over yet.
+        """
         await self._db.read(actor, removing.demand_visible, item_id)
-        if item_id.startswith(EVENT_PREFIX):
-            await self._service.caught_up(CATCH_UP_S)
-        return await self._service.store.get_item(viewer_of(actor), item_id)
+        is_event = item_id.startswith(EVENT_PREFIX)
+        there = not is_event or await self._service.caught_up(HAND_OVER_S)
+        try:
+            return await self._service.store.get_item(viewer_of(actor), item_id)
+        except NotFound as error:
+            if there:
+                raise
+            raise MemoryServiceUnavailable(
+                "The memory service has not taken over yet what was written just now.", retry_after_s=1
+            ) from error
 
 
 def demand_listing(tx: Read) -> None:

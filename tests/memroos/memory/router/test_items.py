@@ -245,6 +245,16 @@ def test_a_scope_that_others_see_too_is_nobodys_own(house: House, policy: Policy
     assert [asset.owner for action, asset in policy.asked if action is Action.MEMORY_ROLLBACK] == [owner]
 
 
+def test_an_event_that_is_still_on_its_way_is_not_called_unknown(
+    house: House, remember: Remember, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memroos.memory.router.items.HAND_OVER_S", 0.05)
+    event = remember("written just now")
+
+    with pytest.raises(MemoryServiceUnavailable, match="not taken over yet"):
+        house.run(lambda routers: routers.items.get_item(AGENT, event.id), hand_over=False)
+
+
 def test_without_a_service_nothing_is_pretended(house: House) -> None:
     alone = memory.Items(memory.Service(house.db, None, None))
 
