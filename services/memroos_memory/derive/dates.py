@@ -227,12 +227,12 @@ def _part(part: str | None, month: Stretch) -> Stretch:
     """Return the beginning, middle or end of a month, where that is said."""
     if not part:
         return month
-    first = part.lower()[0]
+    said = part.lower()
     tenth = calendar.days(month[0], 10)[1]
     twentieth = calendar.days(month[0], 20)[1]
-    return {"m": (tenth, twentieth), "l": (twentieth, month[1])}.get(
-        first, (twentieth, month[1]) if part.lower().startswith("end") else (month[0], tenth)
-    )
+    if said == "mid":
+        return tenth, twentieth
+    return (twentieth, month[1]) if said == "late" or "end" in said else (month[0], tenth)
 
 
 def _year(match: re.Match[str], reference: datetime) -> Stretch:
