@@ -3,7 +3,7 @@
 Rules would rather miss a fact than invent one: questions, suppositions and other people's words teach nothing.
 """
 
-from memroos_memory.derive.dates import Span, date_words, spans
+from memroos_memory.derive.dates import Span, spans
 from memroos_memory.derive.extractor import Extractor, Turn
 from memroos_memory.derive.facts import learn
 from memroos_memory.derive.names import entities
@@ -14,7 +14,6 @@ __all__ = [
     "Span",
     "Turn",
     "asks_before",
-    "date_words",
     "entities",
     "learn",
     "spans",

@@ -47,11 +47,11 @@ _M = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
     r"|nov(?:ember)?|dec(?:ember)?)\b\.?"
 )
-_MONTH_NAME = "(?:january|february|march|april|may|june|july|august|september|october|november|december)"
-_W = r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day)"
+_MONTH_NAME = f"(?:{'|'.join(calendar.MONTHS)})"
+_W = f"(?:{'|'.join(calendar.WEEKDAYS)})"
 _ORDINAL = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?"
 _YEAR = r"(?:19|20)\d\d"
-_SEASON = "(?:spring|summer|autumn|fall|winter)"
+_SEASON = f"(?:{'|'.join(calendar.SEASONS)})"
 _NUMBERS = {
     "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10, "eleven": 11, "twelve": 12, "a couple of": 2, "a couple": 2, "couple of": 2, "a few": 3, "few": 3,
@@ -89,11 +89,6 @@ def spans(text: str, *, reference: datetime) -> list[Span]:
         if start < end:
             out.append(Span(start=start, end=end, text=text[one.at : one.to]))
     return out
-
-
-def date_words(at: datetime) -> str:
-    """Return the words under which a day can be found: `8 may 2023 monday`."""
-    return f"{at.day} {calendar.MONTHS[at.month - 1]} {at.year} {calendar.WEEKDAYS[at.weekday()]}"
 
 
 def find_dates(text: str, *, reference: datetime) -> list[Found]:

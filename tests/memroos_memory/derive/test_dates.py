@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memroos_memory.derive import date_words, spans
+from memroos_memory.derive import spans
 
 MONDAY = datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
 
@@ -136,7 +136,3 @@ def test_a_day_that_is_written_is_that_day(number: int) -> None:
 
     for text in (f"{at:%Y-%m-%d}", f"{at.day} {at:%B %Y}", f"{at:%B} {at.day}, {at.year}"):
         assert found(f"It was on {text}.") == day(at.isoformat())
-
-
-def test_a_day_is_found_under_its_words() -> None:
-    assert date_words(MONDAY) == "8 may 2023 monday"
