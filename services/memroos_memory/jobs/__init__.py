@@ -4,6 +4,7 @@ from memroos_memory.jobs.bell import Bell
 from memroos_memory.jobs.line import (
     Turns,
     enqueue,
+    enqueue_items,
     extend,
     fail,
     finish,
@@ -33,6 +34,7 @@ __all__ = [
     "counts",
     "counts_of",
     "enqueue",
+    "enqueue_items",
     "extend",
     "fail",
     "finish",

@@ -16,12 +16,18 @@ from memroos_kit.db import Read, Tx
 from memroos_memory.jobs import rules
 from memroos_memory.jobs import statements as sql
 from memroos_memory.jobs.bell import JOURNAL
-from memroos_memory.jobs.words import PRIORITY, LeaseLost, Plan, Taken
+from memroos_memory.jobs.words import PER_ITEM, PRIORITY, LeaseLost, Plan, Taken
 
 SCOPES_MAX = 256
 """Scopes that are looked at for one taking; the next begins after them."""
 
 ERROR_CHARACTERS = 500
+
+ITEMS_MAX = 128
+"""Items of one job; more become several."""
+
+GATHERED_MAX = 32
+"""Items that come together in a job that waits. It bounds how long others wait while one such job is done."""
 
 
 class Turns:
@@ -70,6 +76,29 @@ def enqueue(
     )
     _announce(tx)
     return job_id
+
+
+def enqueue_items(tx: Tx, label: JobLabel, scope_seq: int, items: Sequence[int]) -> None:
+    """Put work on items of a scope into line: with what waits there for the same work already, or as jobs of its own.
+
+    So a line that grows, because much comes in a little for each of many scopes, grows in longer jobs, not in more.
+    """
+    if label in PER_ITEM:
+        items = _gather(tx, label, scope_seq, items)
+    for start in range(0, len(items), ITEMS_MAX):
+        enqueue(tx, label, scope_seq=scope_seq, items=items[start : start + ITEMS_MAX])
+
+
+def _gather(tx: Tx, label: JobLabel, scope_seq: int, items: Sequence[int]) -> Sequence[int]:
+    """Add items to the newest job that waits for its first try, as far as there is room; return the others."""
+    row = tx.execute(sql.NEWEST, label=label.value, priority=PRIORITY[label], scope=scope_seq).fetchone()
+    if row is None:
+        return items
+    seq, there = row[0], msgspec.json.decode(row[1], type=list[int])
+    room = max(0, GATHERED_MAX - len(there))
+    together = list(dict.fromkeys((*there, *items[:room])))
+    tx.execute(sql.GATHER, seq=seq, items=msgspec.json.encode(together).decode(), now=to_micros(tx.now))
+    return items[room:]
 
 
 def take(
@@ -167,13 +196,30 @@ def extend(tx: Tx, jobs: Sequence[Taken], *, lease_s: float) -> None:
 def fail(tx: Tx, job: Taken, error: str, plan: Plan) -> bool:
     """Put a job that failed back into line, after a pause; after enough attempts it is a dead letter.
 
+    Of many items one may be at fault: they come back as two jobs, again and again, until that one is alone.
+
     Returns:
         Whether it is dead now. False also where somebody else has it by now.
     """
     attempts = job.attempts + 1
     dead = attempts >= plan.attempts_max
     pause = rules.backoff(attempts, first_s=plan.backoff_s, jitter=plan.jitter())
-    return _put_back(tx, job, error, dead=dead, pause=pause) and dead
+    if not _put_back(tx, job, error, dead=dead, pause=pause):
+        return False
+    if not dead and job.label in PER_ITEM:
+        _cut(tx, job)
+    return dead
+
+
+def _cut(tx: Tx, job: Taken) -> None:
+    """Put the second half of what a job has not done into a job that failed as often, and is tried when it is."""
+    (done,) = tx.execute(sql.DONE, seq=job.seq).fetchone()  # as far as it came since it was taken
+    half = done + (len(job.items) - done + 1) // 2
+    if half >= len(job.items):
+        return
+    first, second = (msgspec.json.encode(some).decode() for some in (job.items[:half], job.items[half:]))
+    tx.execute(sql.CUT, seq=job.seq, items=first)
+    tx.execute(sql.OTHER_HALF, seq=job.seq, id=tx.new_id("job"), items=second)
 
 
 def put_off(tx: Tx, jobs: Sequence[Taken], error: str, plan: Plan, *, outages: int) -> None:

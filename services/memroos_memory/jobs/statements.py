@@ -8,7 +8,8 @@ from memroos_kit.db import Hot
 from memroos_memory.models import Job
 
 COLUMNS = "seq, id, label, scope_seq, items, payload, done, attempts, token"
-INSERT = Hot(Job.__table__.insert(), columns=[c.name for c in Job.__table__.columns if c.name != "seq"])  # type: ignore[attr-defined]  # a Table
+INSERT_COLUMNS = [column.name for column in Job.__table__.columns if column.name != "seq"]
+INSERT = Hot(Job.__table__.insert(), columns=INSERT_COLUMNS)  # type: ignore[attr-defined]  # a Table
 # The state is written out: only then is the partial index used.
 LEVEL = Hot(text(
     "SELECT priority FROM job WHERE state = 'waiting' AND label = :label AND priority > :after"
@@ -28,6 +29,14 @@ DUE = Hot(text(
     "SELECT seq FROM job WHERE state = 'waiting' AND label = :label AND priority = :priority AND scope_seq = :scope"
     " AND not_before <= :now ORDER BY not_before, seq LIMIT :most"
 ))  # fmt: skip
+# One that failed, was held before or is cut off again and again is left alone: what is new shall not share its fate.
+NEWEST = Hot(text(
+    "SELECT seq, items FROM job"
+    " WHERE state = 'waiting' AND label = :label AND priority = :priority AND scope_seq = :scope"
+    " AND attempts = 0 AND token = 0 AND payload IS NULL"
+    " ORDER BY not_before DESC, seq DESC LIMIT 1"
+))  # fmt: skip
+GATHER = Hot(text("UPDATE job SET items = :items, updated_at = :now WHERE seq = :seq"))
 LEASE = Hot(text(
     "UPDATE job SET state = 'running', lease_until = :until, token = token + 1, updated_at = :now WHERE seq = :seq"
     f" RETURNING {COLUMNS}"
@@ -45,6 +54,13 @@ EXTEND = Hot(text(f"UPDATE job SET lease_until = :until WHERE {HELD}"))
 FAIL = Hot(text(
     "UPDATE job SET state = :state, attempts = attempts + 1, error = :error, not_before = :not_before,"
     f" lease_until = NULL, updated_at = :now WHERE {HELD}"
+))  # fmt: skip
+DONE = Hot(text("SELECT done FROM job WHERE seq = :seq"))
+CUT = Hot(text("UPDATE job SET items = :items WHERE seq = :seq"))
+_OTHERS = {"id": ":id", "items": ":items", "done": "0", "token": "0"}
+OTHER_HALF = Hot(text(
+    f"INSERT INTO job ({', '.join(INSERT_COLUMNS)})"
+    f" SELECT {', '.join(_OTHERS.get(name, name) for name in INSERT_COLUMNS)} FROM job WHERE seq = :seq"
 ))  # fmt: skip
 RELEASE = Hot(text(
     f"UPDATE job SET state = 'waiting', lease_until = NULL, not_before = :now, updated_at = :now WHERE {HELD}"

@@ -19,6 +19,9 @@ PRIORITY: dict[JobLabel, int] = {
 }
 """Where in line each kind of work stands; less is sooner."""
 
+PER_ITEM = frozenset((JobLabel.EMBED, JobLabel.VECTOR, JobLabel.DERIVE, JobLabel.GRAPH))
+"""Kinds of work whose cost lies in the items: their jobs are joined and cut in two. A model's lies in the calls."""
+
 
 class Taken(msgspec.Struct, frozen=True):
     """A job that somebody holds for a while."""

@@ -10,7 +10,6 @@ from memroos_memory import items, jobs
 from memroos_memory.embedders import CurrentEmbedder, UnreachableEmbedder, Vectors, text_of
 from memroos_memory.jobs import Taken
 from memroos_memory.vectors import Point, VectorIndex, ensure_embedder, stored
-from memroos_memory.work.following import enqueue
 from memroos_memory.work.worker import HandleAll
 
 TEXTS_AT_ONCE = 64
@@ -69,7 +68,7 @@ def _finish(tx: Tx, taken: Sequence[Taken]) -> None:
         if jobs.finish(tx, job):
             indexed.setdefault(job.scope_seq, []).extend(job.items)
     for scope_seq, seqs in indexed.items():
-        enqueue(tx, JobLabel.VECTOR, scope_seq, list(dict.fromkeys(seqs)))
+        jobs.enqueue_items(tx, JobLabel.VECTOR, scope_seq, list(dict.fromkeys(seqs)))
 
 
 def indexing(db: Database, index: VectorIndex) -> HandleAll:

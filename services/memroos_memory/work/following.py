@@ -12,9 +12,6 @@ from memroos_memory.work.gate import noise
 P = ParamSpec("P")
 T = TypeVar("T")
 
-ITEMS_MAX = 128
-"""Items of one job; more become several."""
-
 _OTHER_WORDS = frozenset((Change.ADD, Change.UPDATE, Change.ROLLBACK))
 _JOURNAL = items.Announcer.name
 
@@ -43,7 +40,7 @@ def follow(tx: Tx) -> None:
             graph.setdefault(touched.scope_seq, {})[touched.item_seq] = None
     for label, found in ((JobLabel.EMBED, embed), (JobLabel.VECTOR, vector), (JobLabel.GRAPH, graph)):
         for scope_seq, seqs in found.items():
-            enqueue(tx, label, scope_seq, list(seqs))
+            jobs.enqueue_items(tx, label, scope_seq, list(seqs))
 
 
 def correct(
@@ -59,11 +56,5 @@ def correct(
     if after.kind is ItemKind.EVENT and after.digest != before.digest and not (after.echo or noise(after.text or "")):
         seq = items.seq_of(tx, after.id)
         itself = next(touched for touched in tx.journal(_JOURNAL) if touched.item_seq == seq)
-        enqueue(tx, learn, itself.scope_seq, [itself.item_seq])
+        jobs.enqueue_items(tx, learn, itself.scope_seq, [itself.item_seq])
     return after
-
-
-def enqueue(tx: Tx, label: JobLabel, scope_seq: int, seqs: list[int]) -> None:
-    """Put a job about items of a scope into line, or several where there are many."""
-    for start in range(0, len(seqs), ITEMS_MAX):
-        jobs.enqueue(tx, label, scope_seq=scope_seq, items=seqs[start : start + ITEMS_MAX])

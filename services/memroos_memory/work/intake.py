@@ -8,9 +8,9 @@ from memroos_contracts.identity import service_actor
 from memroos_contracts.memory import IngestEvent, IngestReport, Removal
 from memroos_contracts.memory_work import JobLabel
 from memroos_kit.db import Database, Hot, Read, Tx
-from memroos_memory import items
+from memroos_memory import items, jobs
 from memroos_memory.echo import EchoMarks, echoes
-from memroos_memory.work.following import enqueue, follow
+from memroos_memory.work.following import follow
 from memroos_memory.work.gate import noise
 
 EVENTS_AT_ONCE = 32
@@ -83,7 +83,7 @@ def take_events(
             teaching.setdefault(scope, []).append(seq)
     follow(tx)
     for scope, seqs in teaching.items():
-        enqueue(tx, learn, scope, seqs)
+        jobs.enqueue_items(tx, learn, scope, seqs)
     if events:
         _move(tx, events[-1].position)
     return IngestReport(stored, len(events) - stored)

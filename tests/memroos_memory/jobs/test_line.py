@@ -1,6 +1,7 @@
 """Work is handed out fairly, held for a while, tried again, and never lost."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -17,10 +18,15 @@ from memroos_memory import jobs
 SERVICE = service_actor("memory")
 PLAN = jobs.Plan(attempts_max=3, backoff_s=2.0, jitter=lambda: 0.0)
 _STATE = Hot(text("SELECT state, attempts, error FROM job WHERE id = :id"))
+_DEAD = Hot(text("SELECT items, attempts FROM job WHERE state = 'dead'"))
 
 
 def put(db: Database, label: JobLabel = JobLabel.EMBED, scope_seq: int = 1, **more: Any) -> str:
     return db.write_now(SERVICE, jobs.enqueue, label, scope_seq=scope_seq, **more)
+
+
+def add(db: Database, items: Sequence[int], label: JobLabel = JobLabel.EMBED, *, scope_seq: int = 1) -> None:
+    db.write_now(SERVICE, jobs.enqueue_items, label, scope_seq, list(items))
 
 
 def take(db: Database, limit: int = 10, **more: Any) -> list[jobs.Taken]:
@@ -47,6 +53,92 @@ def test_a_job_is_held_by_one_and_done_once(db: Database) -> None:
     assert db.write_now(SERVICE, jobs.finish, job)
     assert not db.write_now(SERVICE, jobs.finish, job)
     assert state(db, job_id) == ("done", 0, "")
+
+
+def test_many_items_become_several_jobs(db: Database) -> None:
+    add(db, range(300))
+
+    assert [len(job.items) for job in take(db)] == [128, 128, 44]
+
+
+def test_items_join_those_of_their_scope_that_wait_for_the_same_work(db: Database) -> None:
+    add(db, [1, 2])
+    add(db, [2, 3])
+    add(db, [4], scope_seq=2)
+    add(db, [5], JobLabel.GRAPH)
+
+    assert {(job.label, job.scope_seq): job.items for job in take(db)} == {
+        (JobLabel.EMBED, 1): (1, 2, 3),
+        (JobLabel.EMBED, 2): (4,),
+        (JobLabel.GRAPH, 1): (5,),
+    }
+
+
+def test_a_job_in_which_many_items_came_together_stays_short(db: Database) -> None:
+    for item in range(70):
+        add(db, [item])
+
+    assert [job.items for job in take(db)] == [tuple(range(32)), tuple(range(32, 64)), tuple(range(64, 70))]
+
+
+def test_new_items_do_not_share_the_fate_of_a_job_that_runs_failed_or_was_given_back(
+    db: Database, clock: ManualClock
+) -> None:
+    add(db, [1])
+    (running,) = take(db)
+    add(db, [2])
+    fail(db, running)
+    add(db, [3])
+    db.write_now(SERVICE, jobs.release, take(db))
+    add(db, [4])
+    clock.advance(seconds=3)
+
+    assert sorted(job.items for job in take(db)) == [(1,), (2, 3), (4,)]
+
+
+def test_work_that_a_model_is_paid_for_stays_as_it_was_put_into_line(db: Database) -> None:
+    add(db, [1], JobLabel.EXTRACT)
+    add(db, [2], JobLabel.EXTRACT)
+
+    assert [job.items for job in take(db)] == [(1,), (2,)]
+
+
+def test_a_job_that_fails_comes_back_in_halves_until_what_is_at_fault_is_alone(
+    db: Database, clock: ManualClock
+) -> None:
+    plan = jobs.Plan(attempts_max=8, backoff_s=1.0, jitter=lambda: 0.0)
+    add(db, range(100))
+    done: list[int] = []
+
+    for _ in range(8):
+        for job in take(db):
+            if 41 in job.items[job.done :]:
+                db.write_now(SERVICE, jobs.fail, job, "not this one", plan)
+            else:
+                done.extend(job.items)
+                db.write_now(SERVICE, jobs.finish, job)
+        clock.advance(seconds=200)
+
+    assert sorted(done) == [item for item in range(100) if item != 41]
+    assert db.read_now(SERVICE, lambda tx: tx.execute(_DEAD).fetchall()) == [("[41]", 8)]
+
+
+def test_a_job_that_fails_half_way_is_cut_in_what_is_left_of_it(db: Database, clock: ManualClock) -> None:
+    add(db, range(6))
+    (job,) = take(db)
+    db.write_now(SERVICE, jobs.progress, job, 2)
+    fail(db, job)
+    clock.advance(seconds=3)
+
+    assert [(job.items, job.done) for job in take(db)] == [((0, 1, 2, 3), 2), ((4, 5), 0)]
+
+
+def test_a_job_for_a_model_is_not_cut_when_it_fails(db: Database, clock: ManualClock) -> None:
+    add(db, range(6), JobLabel.EXTRACT)
+    fail(db, take(db)[0])
+    clock.advance(seconds=3)
+
+    assert [len(job.items) for job in take(db)] == [6]
 
 
 def test_a_job_that_was_put_into_line_by_a_verb_that_failed_is_not_there(db: Database) -> None:

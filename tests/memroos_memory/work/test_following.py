@@ -8,9 +8,7 @@ from tests.memroos_memory.work.conftest import SERVICE, VIEWER, Service, said
 from memroos_contracts.errors import NotFound
 from memroos_contracts.memory_items import ItemChange, ItemStatus, RollbackRequest, Successor
 from memroos_contracts.memory_work import JobLabel
-from memroos_kit.db import Tx
 from memroos_memory import items, work
-from memroos_memory.work import following
 
 
 def points(service: Service) -> int:
@@ -82,15 +80,6 @@ def test_the_same_said_again_needs_no_new_vectors(service: Service) -> None:
 
     assert service.facts()[0].seen_count == 2
     assert service.labels() == [JobLabel.EMBED, JobLabel.GRAPH]  # of the event
-
-
-def test_many_items_become_several_jobs(service: Service) -> None:
-    def put(tx: Tx) -> None:
-        following.enqueue(tx, JobLabel.EMBED, 1, list(range(300)))
-
-    service.db.write_now(SERVICE, put)
-
-    assert service.counts.waiting == 3
 
 
 def statements(service: Service) -> set[str]:

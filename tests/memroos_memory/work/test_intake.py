@@ -25,14 +25,22 @@ def test_scopes_have_jobs_of_their_own(service: Service) -> None:
     assert service.counts.waiting == 6
 
 
+def test_events_that_come_one_by_one_wait_together(service: Service) -> None:
+    for n in range(1, 20):
+        service.take(said(n, f"I live in city number {n}."))
+
+    assert service.labels() == [JobLabel.EMBED, JobLabel.GRAPH, JobLabel.DERIVE]
+    service.do()
+    assert (len(service.facts()), service.vectors) == (19, 38)
+
+
 def test_an_event_handed_over_again_is_left_as_it_is(service: Service, db: Database) -> None:
     service.take(said(1, "I live in Oslo."))
-    before = service.counts
 
     report = db.write_now(SERVICE, work.take_events, [said(1, "I live in Oslo."), said(2, "I like it here.")])
 
     assert (report.stored, report.known) == (1, 1)
-    assert service.counts.waiting == before.waiting + 3
+    assert len(service.events()) == 2
     assert db.read_now(SERVICE, work.position) == 2
 
 
