@@ -12,6 +12,7 @@ from neo4j.exceptions import ClientError, DriverError, Neo4jError
 
 from memroos_contracts.memory_errors import IndexUnavailable
 from memroos_contracts.memory_work import Index, IndexState
+from memroos_kit import log
 from memroos_kit.clock import from_micros
 from memroos_memory.graph import cypher
 from memroos_memory.graph.port import HOPS_MAX, HUB, ROWS_MAX, GraphCount, GraphEntry, GraphHit, Neighbour
@@ -35,6 +36,7 @@ PAUSE_S = 1.0
 
 _DELETED_MEANWHILE = "Neo.ClientError.Statement.EntityNotFound"
 _NEVER = -(2**63)
+_log = log.get(__name__)
 _T = TypeVar("_T")
 _Transaction = AsyncTransaction | AsyncManagedTransaction
 
@@ -148,7 +150,7 @@ class Neo4jGraph:
     async def _read(self, work: Callable[[AsyncTransaction], Awaitable[_T]]) -> _T:
         """Ask, and again where that makes sense."""
         if asyncio.get_running_loop().time() < self._away_until:
-            raise IndexUnavailable("The graph's server did not answer a moment ago.", index="graph")
+            raise IndexUnavailable("The graph's server did not answer a moment ago.", index=Index.GRAPH.value)
         try:
             async with asyncio.timeout(READ_S):
                 for _ in range(READS - 1):
@@ -176,7 +178,7 @@ class Neo4jGraph:
 
     def _open(self) -> AsyncDriver:
         if self._closed:
-            raise IndexUnavailable("The graph is closed.", index="graph")
+            raise IndexUnavailable("The graph is closed.", index=Index.GRAPH.value)
         if self._driver is None:
             self._driver = AsyncGraphDatabase.driver(
                 self._uri,
@@ -190,10 +192,13 @@ class Neo4jGraph:
 
     def _away(self, error: BaseException) -> IndexUnavailable:
         self._prepared = False
-        if not isinstance(error, ClientError):  # it does answer, only not this
+        refused = isinstance(error, ClientError)  # it does answer, only not this
+        if not refused:
             self._away_until = asyncio.get_running_loop().time() + PAUSE_S
-        reason = str(error) or type(error).__name__
-        return IndexUnavailable(f"Neo4j at {self._uri} does not answer: {reason:.300}", index="graph")
+        _log.warning("graph.away", uri=self._uri, error=repr(error))
+        # Not in its own words, which may repeat what it was given: this is read by people who may not read that.
+        what = "refuses" if refused else "does not answer"
+        return IndexUnavailable(f"Neo4j {what}: {type(error).__name__}; the log says more.", index=Index.GRAPH.value)
 
 
 def _is_worth_another(error: DriverError | Neo4jError) -> bool:

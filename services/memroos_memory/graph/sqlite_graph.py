@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
-import structlog
 
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.memory_errors import IndexUnavailable
 from memroos_contracts.memory_work import Index, IndexState
+from memroos_kit import log
 from memroos_kit.clock import from_micros
 from memroos_kit.db.engine import READER_PRAGMAS, WRITER_PRAGMAS, storage_error
 from memroos_kit.sqlite import sqlite3
@@ -29,7 +29,7 @@ CHUNK = 500
 
 _BROKEN = frozenset({11, 26})  # corrupt, not a database: https://sqlite.org/rescode.html
 _BESIDE = ("", "-wal", "-shm")
-_log = structlog.get_logger(__name__)
+_log = log.get(__name__)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -128,7 +128,7 @@ class SqliteGraph:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise IndexUnavailable("The graph is closed.", index="graph")
+            raise IndexUnavailable("The graph is closed.", index=Index.GRAPH.value)
 
     async def _write(self, work: Callable[Concatenate[Any, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         def run() -> _T:
@@ -281,8 +281,14 @@ def _is_broken(error: BaseException) -> bool:
 
 def _unavailable(error: BaseException) -> MemroosError:
     if _is_broken(error):
-        return IndexUnavailable("The graph's file is damaged. It was put aside, and is to be rebuilt.", index="graph")
-    return storage_error(error) or IndexUnavailable(f"The graph's file cannot be used: {error}", index="graph")
+        return IndexUnavailable(
+            "The graph's file is damaged. It was put aside, and is to be rebuilt.", index=Index.GRAPH.value
+        )
+    if (known := storage_error(error)) is not None:
+        return known
+    _log.warning("graph.unusable", error=repr(error))
+    reason = f"{type(error).__name__}; the log says more."
+    return IndexUnavailable(f"The graph's file cannot be used: {reason}", index=Index.GRAPH.value)
 
 
 # -- statements ------------------------------------------------------------------------------------------------------

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
-import structlog
 
 from memroos_contracts.errors import MemroosError, StorageFull
 from memroos_contracts.memory_errors import IndexUnavailable, WrongDimension
 from memroos_contracts.memory_work import Index, IndexState
+from memroos_kit import log
 from memroos_memory.embedders.ports import Vectors
 from memroos_memory.vectors.ports import Point, check_scopes
 from memroos_memory.vectors.stores import SCOPE, Store
@@ -29,7 +29,7 @@ T = TypeVar("T")
 CURRENT = "current.json"
 THREADS = 2
 
-_log = structlog.get_logger(__name__)
+_log = log.get(__name__)
 
 
 class _Current(msgspec.Struct, frozen=True):
@@ -87,10 +87,8 @@ class StoreIndex:
         self._away = False
         self._items = 0
         self._detail = ""
-        try:
+        with contextlib.suppress(IndexUnavailable):  # it is away, which the log and `state` say
             self._reopen()
-        except IndexUnavailable as error:
-            _log.warning("vector index is away", detail=error.detail)
 
     @property
     def identity(self) -> str:
@@ -288,7 +286,10 @@ class StoreIndex:
                     self._open_new()
                     return
                 self._away = True
-                raise IndexUnavailable(f"The vector index does not answer: {error}", index="vector") from error
+                _log.warning("vectors.away", error=repr(error))
+                raise IndexUnavailable(
+                    f"The vector index does not answer: {_reason(error)}", index=Index.VECTOR.value
+                ) from error
 
     def _check(self, known: _Current) -> None:
         assert self._current is not None
@@ -330,7 +331,7 @@ class StoreIndex:
             number += 1
         self._folder.rename(aside)
         self._detail = f"It could not be used and was put aside as {aside.name}."
-        _log.error("vector index put aside", folder=str(aside), reason=reason)
+        _log.error("vectors.put_aside", folder=str(aside), reason=reason)
 
     def _remove_others(self, known: _Current) -> None:
         """Remove what nobody fills any more."""
@@ -362,14 +363,19 @@ class StoreIndex:
         except (MemroosError, AssertionError, TypeError):
             raise
         except Exception as error:
-            _log.error("vector index failed", exc_info=error)
+            _log.error("vectors.failed", exc_info=error)
             if self._local:
                 self._whole, self._detail = False, "It failed."
             else:
                 self._away = True
-            raise IndexUnavailable(f"The vector index failed: {error}", index=Index.VECTOR.value) from error
+            raise IndexUnavailable(f"The vector index failed: {_reason(error)}", index=Index.VECTOR.value) from error
         self._away = False
         return answer
+
+
+def _reason(error: Exception) -> str:
+    """Return what anybody may read of a failure; a server's own words may repeat what not everybody may."""
+    return error.detail if isinstance(error, MemroosError) else f"{type(error).__name__}; the log says more."
 
 
 def _new_name() -> str:
@@ -397,4 +403,4 @@ def _drop(opened: _Open) -> None:
     try:
         opened.store.delete_col()
     except Exception as error:  # noqa: BLE001 - it is derived, and the next start removes it
-        _log.warning("old vector index could not be removed", name=opened.name, error=str(error))
+        _log.warning("vectors.not_removed", name=opened.name, error=str(error))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from memroos_contracts.memory_errors import IndexUnavailable
+from memroos_contracts.memory_work import Index
 from memroos_memory.embedders import mem0_setup
 from memroos_memory.settings import MemorySettings
 
@@ -102,5 +103,5 @@ def open_server(settings: MemorySettings, name: str, dimension: int, *, client: 
     made = factory.create("qdrant", {"collection_name": name, "embedding_model_dims": dimension, **connection})
     store = ServerStore(made)
     if (found := store.dimension()) != dimension:
-        raise IndexUnavailable(f"The collection {name} holds vectors of {found} numbers.", index="vector")
+        raise IndexUnavailable(f"The collection {name} holds vectors of {found} numbers.", index=Index.VECTOR.value)
     return store

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 from tests.memroos_memory.vectors.conftest import DIMENSION, IDENTITY, filled, opened, points, rows, run, settings
 
 from memroos_contracts.memory_errors import IndexUnavailable
@@ -17,6 +18,7 @@ from memroos_kit.settings import Secret
 from memroos_memory.settings import MemorySettings
 from memroos_memory.vectors import Point, StoreIndex, open_index
 from memroos_memory.vectors.index import CURRENT
+from memroos_memory.vectors.stores import Store
 
 WRITER = """
 import asyncio, sys
@@ -270,6 +272,34 @@ def test_a_server_that_is_away_is_tried_again_and_does_not_hold_up_the_start(tmp
         with pytest.raises(IndexUnavailable):
             run(work)
     index.close()
+
+
+def test_what_a_server_says_stays_in_the_log(tmp_path: Path) -> None:
+    def opener(name: str, dimension: int) -> Store:
+        raise ConnectionError(f"{name} of Ann's birthday is away")
+
+    index = StoreIndex(tmp_path, opener, identity=IDENTITY, dimension=DIMENSION, local=False)
+    with structlog.testing.capture_logs() as logged, pytest.raises(IndexUnavailable) as away:
+        run(index.count())
+    index.close()
+
+    assert away.value.detail == "The vector index does not answer: ConnectionError; the log says more."
+    assert ["Ann's birthday" in entry["error"] for entry in logged] == [True]
+
+
+def test_what_a_server_says_to_a_question_stays_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise ValueError("unknown word: birthday")
+
+    index = opened(tmp_path)
+    assert index._current is not None
+    monkeypatch.setattr(index._current.store, "count", refuse)
+
+    with pytest.raises(IndexUnavailable) as failed:
+        run(index.count())
+    index.close()
+
+    assert failed.value.detail == "The vector index failed: ValueError; the log says more."
 
 
 def test_a_closed_index_does_not_answer(tmp_path: Path) -> None:
