@@ -23,6 +23,8 @@ SEARCHED_CHARACTERS = 20_000
 
 _MOST = 64
 _WEEK = timedelta(days=7)
+_FIRST, _LAST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
+"""What lies beyond is no date: so near the ends of the calendar some time zones have no name for it."""
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -78,7 +80,7 @@ _BETWEEN = re.compile(r"\s*(?:to|until|till|through|and|[-\u2013\u2014])\s*(?:th
 
 
 def spans(text: str, *, reference: datetime) -> list[Span]:
-    """Return the dates in a text, in its order, as they are meant by somebody who speaks at `reference`.
+    """Return the dates in a text, in its order, as they are meant by somebody who speaks at `reference`, an aware time.
 
     "Since", "before", "until" and "after" open a date on one side: up to the end of the reference's day, or from 1970.
     """
@@ -94,10 +96,8 @@ def spans(text: str, *, reference: datetime) -> list[Span]:
 def find_dates(text: str, *, reference: datetime) -> list[Found]:
     """Return the dates in a text with their places, each as it is, ranges joined."""
     text = text[:SEARCHED_CHARACTERS]
-    if not _GATE.search(text):
+    if not _FIRST <= reference <= _LAST or not _GATE.search(text):
         return []
-    if reference.tzinfo is None:
-        reference = reference.replace(tzinfo=UTC)
     taken: list[Found] = []
     for pattern, meaning in _PATTERNS:
         for match in pattern.finditer(text):
@@ -112,7 +112,7 @@ def _take(match: re.Match[str], meaning: "Meaning", reference: datetime, taken: 
         stretch = meaning(match, reference)
     except (ValueError, OverflowError, OSError):  # 31 February, or a year beyond the calendar
         return
-    if stretch is not None:
+    if stretch is not None and stretch[0] >= _FIRST and stretch[1] <= _LAST:
         at = match.end("lead") if "lead" in match.re.groupindex else match.start()
         before = _WORD_BEFORE.search(match.string, max(0, at - 16), at)
         taken.append(Found(at, match.end(), stretch, before[1].lower() if before else ""))
@@ -147,7 +147,7 @@ def _opened(one: Found, reference: datetime) -> Stretch:
     start, end = one.stretch
     zone = start.tzinfo
     if one.word in ("since", "after", "from"):
-        now = calendar.day(reference if reference.tzinfo else reference.replace(tzinfo=UTC))[1]
+        now = calendar.day(reference)[1]
         return (start if one.word != "after" else end, now) if now > end else (start, end)
     if one.word in ("before", "until", "till", "prior to"):
         return datetime(1970, 1, 1, tzinfo=zone), start if one.word in ("before", "prior to") else end

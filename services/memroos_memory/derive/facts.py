@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -39,15 +39,14 @@ def learn(text: str, *, speaker: str, author: str, occurred_at: datetime) -> lis
     Args:
         speaker: the name of who said it; may be empty.
         author: the principal it comes from.
-        occurred_at: when it was said; "yesterday" counts from it.
+        occurred_at: when it was said, as an aware time; "yesterday" counts from it.
     """
     speaking = " ".join((speaker or author).split())
     if not speaking or not text.strip():
         return []
-    spoken = occurred_at if occurred_at.tzinfo else occurred_at.replace(tzinfo=UTC)
     plain = readable(text)
     learned: dict[str, Learned] = {}
-    for one in (*procedures(plain), *_facts(plain, speaking, spoken)):
+    for one in (*procedures(plain), *_facts(plain, speaking, occurred_at)):
         learned.setdefault(one.text, one)
         if len(learned) == MOST_FACTS:
             break

@@ -1,12 +1,13 @@
 """Whatever a text is, reading it ends soon and without an error."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memroos_kit.clock import to_micros
 from memroos_memory.derive import asks_before, entities, learn, spans
 
 AT = datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
@@ -24,7 +25,8 @@ texts = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=60).map(" ".join),
     st.lists(st.sampled_from(WORDS), max_size=60).map("".join),
 )
-moments = st.datetimes(timezones=st.just(UTC))
+zones = [timezone(timedelta(hours=hours)) for hours in (-12, 0, 14)]
+moments = st.datetimes(timezones=st.sampled_from(zones))
 
 
 @given(texts, moments)
@@ -41,6 +43,18 @@ def test_any_text_is_read_without_an_error(text: str, at: datetime) -> None:
         assert span.start < span.end
         assert span.text in text
     asks_before(text)
+
+
+@pytest.mark.parametrize("at", [datetime(*day, tzinfo=zone) for day in ((1, 1, 1), (9999, 12, 31)) for zone in zones])
+@pytest.mark.parametrize("text", ["since 2019", "from 30 Dec to 29 Dec", "this year", "from Monday to Wednesday"])
+def test_at_the_ends_of_the_calendar_no_date_is_an_error(text: str, at: datetime) -> None:
+    learn(f"I lived in Bonn {text}.", speaker="Ann", author="", occurred_at=at)
+
+    assert all(to_micros(span.start) < to_micros(span.end) for span in spans(text, reference=at))
+
+
+def test_no_date_is_found_that_some_time_zone_cannot_say() -> None:
+    assert spans("What was 2022 years ago?", reference=AT.astimezone(zones[-1])) == []
 
 
 @given(texts)
