@@ -278,10 +278,7 @@ def _attributes(clause: str, speaking: str, when: _When) -> Iterator[Learned]:
     elif (match := _OWNED.match(clause) or _OF.match(clause)) and not _SECRET.search(match["attr"]):
         yield from _property(_owner(match, speaking), match["attr"], match["value"], when)
     elif match := _WRITTEN_SMALL.match(clause):
-        place = match["place"].title()
-        triple = Triple(speaking, "lives_in", place)
-        text = f"{speaking} lives in {place}"
-        yield Learned(kind=ItemKind.STATE, text=text, triple=triple, confidence=0.6, functional=True)
+        yield _living(speaking, match["place"].title(), confidence=0.6)
 
 
 def _owner(match: re.Match[str], speaking: str) -> str:
@@ -301,14 +298,17 @@ def _property(owner: str, name: str, value: str, when: _When) -> Iterator[Learne
         if named and (match := attribute.value.match(value.strip())):
             yield _owned(attribute, owner, named["n"], match["o"], when)
             if town := relations.TOWN_OF_HOME.match(f"{named['n'].lower()}: {value.strip()}"):
-                yield _living(owner, phrases.plain(town["o"]))
+                yield _living(owner, phrases.plain(town["o"]), confidence=0.8)
             return
 
 
-def _living(owner: str, place: str) -> Learned:
-    triple = Triple(owner, "lives_in", place)
+def _living(owner: str, place: str, *, confidence: float) -> Learned:
     return Learned(
-        kind=ItemKind.STATE, text=f"{owner} lives in {place}", triple=triple, confidence=0.8, functional=True
+        kind=ItemKind.STATE,
+        text=f"{owner} lives in {place}",
+        triple=Triple(owner, "lives_in", place),
+        confidence=confidence,
+        functional=True,
     )
 
 
