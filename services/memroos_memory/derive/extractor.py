@@ -19,6 +19,7 @@ from memroos_kit.threads import DaemonThreads
 from memroos_memory.derive.answers import CutOff, Memory
 from memroos_memory.derive.facts import learn
 from memroos_memory.derive.scratch import Bench
+from memroos_memory.embedders import mem0_setup
 from memroos_memory.items.learned import Learned
 from memroos_memory.settings import MemorySettings
 
@@ -29,7 +30,6 @@ _NOBODY = "\N{REPLACEMENT CHARACTER}"
 GROUNDED, UNGROUNDED = 0.7, 0.4
 """Confidence in what shares a word with the turns it comes from, and in what does not."""
 
-_REASON_LENGTH = 200
 _INSTRUCTIONS = """\
 Each message begins with its number in brackets, the time at which it was said, and the name of who said it.
 That time is the Observation Date of the message: resolve "yesterday" and the like against it, and write the date out.
@@ -85,7 +85,7 @@ class Extractor:
             memories = self._asked(turns, existing)
         except CutOff as error:
             if len(turns) == 1:
-                raise self._failed("there is no room for its answer") from error
+                raise _failed("there is no room for its answer") from error
             half = len(turns) // 2
             return [*self._extract(turns[:half], existing), *self._extract(turns[half:], existing)]
         return [_learned(one, turns) for one in memories]
@@ -104,16 +104,12 @@ class Extractor:
         except (CutOff, ModelFailed):
             raise
         except Exception as error:
-            # mem0's errors, its libraries', and whatever an endpoint provokes that answers in another language. They
-            # may repeat what was asked, which is memory: the reason is read by people who may not read that.
-            root = _root(error)
-            status = getattr(root, "status_code", None)
-            raise self._failed(f"{type(root).__name__}{f' ({status})' if isinstance(status, int) else ''}") from error
+            # mem0's errors, its libraries', and whatever an endpoint provokes that answers in another language.
+            raise _failed(mem0_setup.reason_of(_root(error))) from error
 
-    def _failed(self, reason: str) -> ModelFailed:
-        key = self._settings.model_key.reveal() if self._settings.model_key else ""
-        shown = (reason.replace(key, "***") if key else reason)[:_REASON_LENGTH]
-        return ModelFailed(f"The language model gave no usable answer: {shown}", reason=shown)
+
+def _failed(reason: str) -> ModelFailed:
+    return ModelFailed(f"The language model gave no usable answer: {reason}", reason=reason)
 
 
 def _root(error: BaseException) -> BaseException:

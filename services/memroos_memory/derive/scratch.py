@@ -16,7 +16,6 @@ from memroos_memory.settings import MemorySettings
 
 SCOPE = "extraction"
 _PROVIDER = "memroos_scratch"
-_NO_KEY = "none"  # mem0 would look for one in the environment
 _ANSWER_TOKENS = 4_000
 
 
@@ -113,7 +112,7 @@ class Bench:
         # Retries are the job's business. The address is set again, because mem0 prefers one of the environment's.
         llm.client = llm.client.with_options(
             base_url=settings.model_url,
-            api_key=settings.model_key.reveal() if settings.model_key else _NO_KEY,
+            api_key=mem0_setup.key_of(settings.model_key),
             timeout=settings.model_timeout_s,
             max_retries=0,
         )
@@ -146,7 +145,7 @@ class Bench:
         base = mem0_setup.part("mem0.configs.base")
         own: dict[str, Any] = {
             "model": settings.model,
-            "api_key": settings.model_key.reveal() if settings.model_key else _NO_KEY,
+            "api_key": mem0_setup.key_of(settings.model_key),
             "openai_base_url": settings.model_url,
             "max_tokens": _ANSWER_TOKENS,
             "response_callback": self._heard,

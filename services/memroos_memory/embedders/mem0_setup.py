@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from memroos_kit import environment
+from memroos_kit.settings import Secret
 
 _lock = threading.Lock()
 _folder: list[Path] = []
@@ -41,3 +42,17 @@ def part(name: str) -> Any:
     if name.split(".", maxsplit=1)[0] != "mem0":
         raise ValueError(f"{name} is no part of mem0.")
     return importlib.import_module(name)
+
+
+def key_of(secret: Secret | None) -> str:
+    """Return an endpoint's key; where there is none, something in its place, or mem0 looks for one elsewhere."""
+    return secret.reveal() if secret else "none"
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why mem0 or what it calls failed: the error's type and, where it has one, its status.
+
+    Not its own words: they may repeat what was sent, and the reason is read by people who may not read that.
+    """
+    status = getattr(error, "status_code", None)
+    return f"{type(error).__name__}{f' ({status})' if isinstance(status, int) else ''}"

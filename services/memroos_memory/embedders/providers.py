@@ -16,7 +16,6 @@ FASTEMBED_MODEL = "BAAI/bge-small-en-v1.5"
 
 TIMEOUT_S = 30.0
 _FAULTS_OF_A_TEXT = frozenset((400, 413, 422))
-_NO_KEY = "none"  # mem0 would look for one in the environment
 
 
 class ProviderEncoder:
@@ -33,9 +32,7 @@ class ProviderEncoder:
         try:
             rows = self._provider.embed_batch(list(texts), "add")
         except Exception as error:
-            # Not its own words, which may repeat the text: the reason is read by people who may not read that.
-            status = getattr(error, "status_code", None)
-            reason = f"{type(error).__name__}{f' ({status})' if isinstance(status, int) else ''}"
+            reason = mem0_setup.reason_of(error)
             raise EmbedderFailed(f"The embedder failed: {reason}", reason=reason, away=_is_away(error)) from error
         if len({len(row) for row in rows}) > 1:
             raise EmbedderFailed("Vectors of several lengths came.", reason="length")
@@ -57,7 +54,7 @@ def provider_encoder(settings: MemorySettings) -> ProviderEncoder:
     model = settings.embedder_model or (OPENAI_MODEL if ours else OLLAMA_MODEL)
     config = {
         "model": model,
-        "api_key": settings.embedder_key.reveal() if settings.embedder_key else _NO_KEY,
+        "api_key": mem0_setup.key_of(settings.embedder_key),
         "openai_base_url": _base(settings.embedder_url, ours=ours),
         # Only these models can be asked for a length; other endpoints refuse the question.
         "embedding_dims": settings.embedder_dimension if model.startswith("text-embedding-3") else None,

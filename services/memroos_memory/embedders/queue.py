@@ -14,6 +14,7 @@ import numpy as np
 
 from memroos_contracts.errors import MemroosError, Stopping
 from memroos_contracts.memory_errors import EmbedderFailed, WrongDimension
+from memroos_memory.embedders.mem0_setup import reason_of
 from memroos_memory.embedders.ports import Encoder, Vectors
 
 FEW = 4
@@ -159,8 +160,9 @@ class QueuedEmbedder:
                 got=int(rows.shape[1]),
                 wanted=self.dimension,
             )
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        if not np.isfinite(rows).all() or not (lengths > 0).all():
+        with np.errstate(over="ignore"):
+            lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        if not np.isfinite(lengths).all() or not (lengths > 0).all():
             raise EmbedderFailed("A vector without a direction came.", reason="not a direction")
         return np.asarray(rows / lengths, np.float32)
 
@@ -172,7 +174,7 @@ def _is_away(error: Exception) -> bool:
 def _as_ours(error: Exception) -> MemroosError:
     if isinstance(error, MemroosError):
         return error
-    reason = f"{type(error).__name__}: {error}"[:300]
+    reason = reason_of(error)
     ours = EmbedderFailed(f"The embedder failed: {reason}", reason=reason)
     ours.__cause__ = error
     return ours

@@ -26,6 +26,7 @@ class Endpoint:
         self.paths: list[str] = []
         self.status = 200
         self.dimension = 4
+        self.last: float | str = 0.0
         endpoint = self
 
         class Door(BaseHTTPRequestHandler):
@@ -34,7 +35,8 @@ class Endpoint:
                 endpoint.asked.append(asked)
                 endpoint.keys.append(self.headers["Authorization"])
                 endpoint.paths.append(self.path)
-                rows = [[len(text), 1.0] + [0.0] * (endpoint.dimension - 2) for text in asked["input"]]
+                rest = [*[0.0] * (endpoint.dimension - 3), endpoint.last]
+                rows = [[len(text), 1.0, *rest] for text in asked["input"]]
                 data = [{"object": "embedding", "index": at, "embedding": row} for at, row in enumerate(rows)]
                 usage = {"prompt_tokens": 1, "total_tokens": 1}
                 body = {"object": "list", "data": data[::-1], "model": asked["model"], "usage": usage}
@@ -147,6 +149,18 @@ def test_an_endpoint_that_refuses_is_a_failure_without_the_key_in_it(endpoint: E
 
     assert failed.value.detail == "The embedder failed: AuthenticationError (401)"  # and nothing that the server said
     assert "sk-secret" not in failed.value.detail
+
+
+def test_an_endpoint_that_answers_in_words_is_a_failure_without_them(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.last = "what was said"
+    settings = MemorySettings(
+        data_dir=tmp_path, embedder="openai", embedder_url=f"{endpoint.url}/v1", embedder_model="m"
+    )
+
+    with pytest.raises(EmbedderFailed) as failed:
+        embedded(settings, "a")
+
+    assert failed.value.detail == "The embedder failed: ValueError"
 
 
 @pytest.mark.parametrize(("status", "away"), [(401, True), (404, True), (503, True), (400, False), (413, False)])
