@@ -76,7 +76,7 @@ class Measure(NamedTuple):
 
 _E = MemoryEvent
 _index = table("memory_index", column("rowid"))
-_row = select(*(getattr(_E, name) for name in Row._fields))
+rows = select(*(getattr(_E, name) for name in Row._fields))
 _here = _E.workspace_id == bindparam("workspace")
 # Not the bare parameter: SQLite would plan the statement anew for each value of a LIMIT.
 _MOST = bindparam("most", type_=Integer) + literal_column("0", Integer)
@@ -88,30 +88,32 @@ def _optional(name: str) -> Any:
 
 
 _when = func.coalesce(_E.occurred_at, _E.created_at)
-_visible = or_(
-    bindparam("principal", type_=String).is_(None),
-    _E.author == bindparam("principal"),
-    _E.owner == bindparam("principal"),
+counts_for = or_(
+    bindparam("reader", type_=String).is_(None),
+    _E.author == bindparam("reader"),
+    _E.owner == bindparam("reader"),
     _E.agent_id == bindparam("agent"),
 )
-_public = or_(bindparam("principal", type_=String).is_not(None), _E.private == literal_column("0"))
+_public = or_(bindparam("reader", type_=String).is_not(None), _E.private == literal_column("0"))
 is_there = ~exists().where(MemoryHidden.target_id == _E.id)
-_BY_ID = Hot(_row.where(_E.id == bindparam("id"), _here, is_there))
+_BY_ID = Hot(rows.where(_E.id == bindparam("id"), _here, is_there))
 _KNOWN = Hot(select(_E.seq).where(_E.id == bindparam("id"), _here))
 _STREAM = Hot(
-    _row.where(_here, _E.stream == bindparam("stream"), _E.stream_seq > bindparam("after"), _visible, _public, is_there)
+    rows.where(
+        _here, _E.stream == bindparam("stream"), _E.stream_seq > bindparam("after"), counts_for, _public, is_there
+    )
     .order_by(_E.stream_seq)
     .limit(_MOST)
 )
 _OF_AUTHOR = Hot(
-    _row.where(_here, _E.author == bindparam("author"), _E.seq < bindparam("before"), is_there)
+    rows.where(_here, _E.author == bindparam("author"), _E.seq < bindparam("before"), is_there)
     .order_by(_E.seq.desc())
     .limit(_MOST)
 )
 _SCOPE = Hot(select(MemoryScope.documents, MemoryScope.words).where(MemoryScope.token == bindparam("token")))
 _HAVING = Hot(text("SELECT count(*) FROM memory_index WHERE memory_index MATCH :match"))
 _CANDIDATES = Hot(
-    _row.where(
+    rows.where(
         text("memory_index MATCH :match"),
         _index.c.rowid == _E.seq,
         _index.c.rowid > bindparam("after"),
@@ -125,6 +127,12 @@ _CANDIDATES = Hot(
     .limit(_MOST)
 )
 _EVENTS = Hot(select(func.count()).select_from(_E))
+
+
+def whose(reader: str) -> dict[str, str | None]:
+    """Return what `counts_for` needs to narrow to a reader's events."""
+    # None equals nothing: an empty id would be that of every event that was addressed to no agent.
+    return {"reader": reader or None, "agent": readers.agent_of(reader) or None}
 
 
 def _object(text: str | None) -> dict[str, Any] | None:
@@ -182,17 +190,9 @@ def is_known(tx: Read, event_id: str, workspace: str) -> bool:
 
 def list_stream(tx: Read, stream: str, *, after: int, most: int) -> list[MemoryEventView]:
     """Return a stream's events that this actor may see, from a place on."""
-    reader = readers.reader_of(tx.actor)
-    rows = tx.execute(
-        _STREAM,
-        workspace=tx.actor.workspace,
-        stream=stream,
-        after=after,
-        principal=reader or None,
-        agent=tx.actor.agent,
-        most=most,
-    ).fetchall()
-    return [view(Row._make(row)) for row in rows]
+    mine = whose(readers.reader_of(tx.actor))
+    found = tx.execute(_STREAM, workspace=tx.actor.workspace, stream=stream, after=after, most=most, **mine).fetchall()
+    return [view(Row._make(row)) for row in found]
 
 
 def list_of_author(tx: Read, *, before: str | None, most: int) -> list[MemoryEventView]:
@@ -208,10 +208,10 @@ def list_of_author(tx: Read, *, before: str | None, most: int) -> list[MemoryEve
     place = None if before is None else tx.execute(_KNOWN, id=before, workspace=workspace).fetchone()
     if before is not None and place is None:
         raise InvalidCursor
-    rows = tx.execute(
+    found = tx.execute(
         _OF_AUTHOR, workspace=workspace, author=tx.actor.principal, before=place[0] if place else 2**62, most=most
     ).fetchall()
-    return [view(Row._make(row)) for row in rows]
+    return [view(Row._make(row)) for row in found]
 
 
 def count_events(tx: Read) -> int:
@@ -316,14 +316,14 @@ def _candidates(tx: Read, query: RecallQuery, measure: Measure, after: int) -> d
     """Return the events worth scoring: those with the rarest words first, as these tell most."""
     token, frequencies = measure.token, measure.frequencies
     filters = _filters(query.request) | {"after": after}
-    rows: dict[int, Row] = {}
+    candidates: dict[int, Row] = {}
     for word in sorted(frequencies, key=lambda word: (frequencies[word], word)):
-        if len(rows) >= CANDIDATES_MAX:
+        if len(candidates) >= CANDIDATES_MAX:
             break
         where = {"match": _match(token, word), "workspace": query.workspace_id, "most": CANDIDATES_MAX, **filters}
         for found in tx.execute(_CANDIDATES, **where).fetchall():
-            rows.setdefault(found[0], Row._make(found))
-    return rows
+            candidates.setdefault(found[0], Row._make(found))
+    return candidates
 
 
 def _filters(request: RecallRequest) -> dict[str, Any]:

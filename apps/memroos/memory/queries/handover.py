@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import String, bindparam, func, literal_column, or_, select
+from sqlalchemy import and_, bindparam, func, literal_column, select
 
 from memroos.memory.models import MemoryAside, MemoryEvent, MemoryHandover, MemoryHidden, MemoryRemoval
-from memroos.memory.queries.events import Row, view
+from memroos.memory.queries.events import Row, counts_for, is_there, rows, view, whose
 from memroos.memory.rules import readers
 from memroos_contracts.memory import IngestEvent, MemoryEventView
 from memroos_kit.db import Hot, Read
@@ -21,33 +21,23 @@ _E, _R = MemoryEvent, MemoryRemoval
 _PLACE = Hot(select(MemoryHandover.event_seq, MemoryHandover.removal_seq).where(MemoryHandover.id == 1))
 _LAST_EVENT = Hot(select(func.coalesce(func.max(_E.seq), 0)))
 _LAST_REMOVAL = Hot(select(func.coalesce(func.max(_R.seq), 0)))
-_counts_for = or_(
-    bindparam("reader", type_=String).is_(None),
-    _E.author == bindparam("reader"),
-    _E.owner == bindparam("reader"),
-    _E.agent_id == bindparam("agent"),
-)
 _PENDING = Hot(
     select(func.count()).select_from(
         select(literal_column("1"))
-        .where(_E.seq > bindparam("after"), _E.workspace_id == bindparam("workspace"), _counts_for)
+        .where(_E.seq > bindparam("after"), _E.workspace_id == bindparam("workspace"), counts_for)
         .limit(bindparam("most"))
         .subquery()
     )
 )
-_ASIDE_PENDING = Hot(
-    select(func.count()).where(
-        _E.seq == MemoryAside.event_seq, MemoryAside.workspace_id == bindparam("workspace"), _counts_for
-    )
-)
+_aside = and_(_E.seq == MemoryAside.event_seq, MemoryAside.workspace_id == bindparam("workspace"), is_there)
+_ASIDE = Hot(select(_E.seq).where(_aside).limit(1_000))
+_ASIDE_PENDING = Hot(select(func.count()).where(_aside, counts_for))
+_ASIDE_EVENTS = Hot(rows.where(_aside, _E.seq > bindparam("after")).order_by(_E.seq).limit(bindparam("most")))
 _PENDING_REMOVALS = Hot(
     select(func.count()).where(_R.seq > bindparam("after"), _R.workspace_id == bindparam("workspace"))
 )
 _EVENTS = Hot(
-    select(*(getattr(_E, name) for name in Row._fields))
-    .where(_E.seq > bindparam("after"), _E.seq <= bindparam("until"))
-    .order_by(_E.seq)
-    .limit(bindparam("most"))
+    rows.where(_E.seq > bindparam("after"), _E.seq <= bindparam("until")).order_by(_E.seq).limit(bindparam("most"))
 )
 _REMOVALS = Hot(
     select(_R.seq, _R.id, _R.workspace_id, _R.target_id, _R.after_seq, _R.reader, _R.actor, _R.reason)
@@ -56,14 +46,7 @@ _REMOVALS = Hot(
     .limit(bindparam("most"))
 )
 _HIDDEN = Hot(select(MemoryHidden.removal_seq).where(MemoryHidden.target_id == bindparam("target")))
-_ASIDE = Hot(select(MemoryAside.event_seq).where(MemoryAside.workspace_id == bindparam("workspace")).limit(1_000))
 _ASIDES = Hot(select(func.count()).select_from(MemoryAside))
-_ASIDE_EVENTS = Hot(
-    select(*(getattr(_E, name) for name in Row._fields))
-    .where(_E.seq == MemoryAside.event_seq, MemoryAside.workspace_id == bindparam("workspace"))
-    .order_by(_E.seq)
-    .limit(bindparam("most"))
-)
 _LAST_REMOVAL_BEFORE = Hot(select(func.coalesce(func.max(_R.seq), 0)).where(_R.after_seq < bindparam("position")))
 
 
@@ -130,9 +113,11 @@ def count_pending(tx: Read, place: Place, workspace: str, reader: str = readers.
 
     Of those that were not refused, at most `PENDING_COUNTED_MAX` are counted.
     """
-    whose = {"workspace": workspace, "reader": reader or None, "agent": readers.agent_of(reader)}
-    waiting = tx.execute(_PENDING, after=place.event_seq, most=PENDING_COUNTED_MAX, **whose).fetchone()
-    aside = tx.execute(_ASIDE_PENDING, **whose).fetchone()
+    mine = whose(reader)
+    waiting = tx.execute(
+        _PENDING, workspace=workspace, after=place.event_seq, most=PENDING_COUNTED_MAX, **mine
+    ).fetchone()
+    aside = tx.execute(_ASIDE_PENDING, workspace=workspace, **mine).fetchone()
     return int(waiting[0]) + int(aside[0])
 
 
@@ -142,14 +127,14 @@ def count_removals(tx: Read, place: Place, workspace: str) -> int:
 
 
 def list_aside(tx: Read, workspace: str) -> list[int]:
-    """Return the places of the events that the service refused."""
+    """Return the places of the events that the service refused, without those that were removed since."""
     return [seq for (seq,) in tx.execute(_ASIDE, workspace=workspace).fetchall()]
 
 
-def list_aside_events(tx: Read, workspace: str, *, most: int) -> list[IngestEvent]:
-    """Return events that the service refused, oldest first."""
-    rows = [Row._make(row) for row in tx.execute(_ASIDE_EVENTS, workspace=workspace, most=most).fetchall()]
-    return [_handed(row) for row in rows if not is_hidden(tx, row.id)]
+def list_aside_events(tx: Read, workspace: str, *, after: int, most: int) -> list[IngestEvent]:
+    """Return events that the service refused, from a place on; without those that were removed since."""
+    found = tx.execute(_ASIDE_EVENTS, workspace=workspace, after=after, most=most).fetchall()
+    return [_handed(Row._make(row)) for row in found]
 
 
 def place_before(tx: Read, position: int) -> Place:
@@ -181,17 +166,15 @@ def next_batch(tx: Read, *, most: int, most_bytes: int) -> Batch:
     events: list[IngestEvent] = []
     event_seq, size = place.event_seq, 0
     while len(events) < most and size < most_bytes:
-        rows = [
-            Row._make(row) for row in tx.execute(_EVENTS, after=event_seq, until=until, most=EVENTS_READ).fetchall()
-        ]
-        for row in rows:
+        found = tx.execute(_EVENTS, after=event_seq, until=until, most=EVENTS_READ).fetchall()
+        for row in map(Row._make, found):
             if events and (size >= most_bytes or len(events) >= most):
                 break
             event_seq = row.seq
             if not is_hidden(tx, row.id):
                 events.append(_handed(row))
                 size += len(row.text) + len(row.data or "") + len(row.source or "")
-        if len(rows) < EVENTS_READ:
+        if len(found) < EVENTS_READ:
             break
     return Batch(place, Place(event_seq, place.removal_seq), events=events)
 

@@ -31,10 +31,9 @@ def put_aside(tx: Tx, seq: int, workspace: str, error: str, place: Place) -> Non
     tx.execute(_ASIDE, event_seq=seq, workspace_id=workspace, error=error[:2_000], at=to_micros(tx.now))
 
 
-def take_back(tx: Tx, seqs: list[int]) -> None:
-    """Note that events that had been refused were taken over after all."""
-    for seq in seqs:
-        tx.execute(_TAKE_BACK, seq=seq)
+def take_back(tx: Tx, seq: int) -> None:
+    """Note that an event that had been refused was taken over after all."""
+    tx.execute(_TAKE_BACK, seq=seq)
 
 
 def go_back(tx: Tx, position: int) -> Place:

@@ -13,7 +13,7 @@ from memroos import audit
 from memroos.memory import bell, queries
 from memroos.memory.models import MemoryEvent, MemoryHidden, MemoryRemoval
 from memroos.memory.queries import handover
-from memroos.memory.queries.events import Row, view
+from memroos.memory.queries.events import Row, rows, view
 from memroos.memory.rules import readers
 from memroos.memory.service.writing import Event, put_in_index, take_from_index
 from memroos_contracts.errors import NotFound
@@ -41,11 +41,7 @@ _REMOVED_BY = Hot(
     .join(MemoryHidden, MemoryHidden.removal_seq == MemoryRemoval.seq)
     .where(MemoryHidden.target_id == bindparam("target"), MemoryHidden.workspace_id == bindparam("workspace"))
 )
-_EVENT = Hot(
-    select(*(getattr(MemoryEvent, name) for name in Row._fields)).where(
-        MemoryEvent.id == bindparam("id"), MemoryEvent.workspace_id == bindparam("workspace")
-    )
-)
+_EVENT = Hot(rows.where(MemoryEvent.id == bindparam("id"), MemoryEvent.workspace_id == bindparam("workspace")))
 
 
 def remove_event(tx: Tx, event_id: str, *, reason: str = "") -> None:

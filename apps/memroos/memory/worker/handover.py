@@ -34,6 +34,9 @@ PAUSE_S = 0.1
 PAUSE_MAX_S = 2.0
 """Longest pause while the service is away: so late, at the most, it gets what it missed."""
 
+REPLAYED_AT_ONCE = 10
+"""Events that were refused, read at once: each may be as long as an event gets."""
+
 BREAKS_MAX = 8
 """Failures in a row at one place after which an event is looked for that breaks the service."""
 
@@ -174,19 +177,21 @@ class HandOver:
 
     async def replay(self, workspace: WorkspaceId) -> int:
         """Hand over again what the service refused; return how much it took this time."""
-        events = await self._db.read(_KERNEL, queries.list_aside_events, workspace, most=BATCH_EVENTS)
-        taken = []
-        for event in events:
-            try:
-                await self._receiver.ingest([event])
-            except MemroosError as error:
-                if error.kind not in _REFUSALS:
-                    raise
-                continue
-            taken.append(event.position)
-        if taken:
-            await self._db.write(_KERNEL, verbs.take_back, taken)
-        return len(taken)
+        taken = after = 0
+        while events := await self._db.read(
+            _KERNEL, queries.list_aside_events, workspace, after=after, most=REPLAYED_AT_ONCE
+        ):
+            for event in events:
+                after = event.position
+                try:
+                    await self._receiver.ingest([event])
+                except MemroosError as error:
+                    if error.kind not in _REFUSALS:
+                        raise
+                    continue
+                await self._db.write(_KERNEL, verbs.take_back, after)
+                taken += 1
+        return taken
 
     async def backlog(self) -> Backlog:
         """Return how much waits."""

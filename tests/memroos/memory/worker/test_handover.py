@@ -6,18 +6,20 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-from tests.actors import AGENT, KERNEL, OTHER_AGENT, STRANGE_AGENT
+from tests.actors import AGENT, KERNEL, OPERATOR, OTHER_AGENT, STRANGE_AGENT
 from tests.memroos.memory.conftest import Remember
 from tests.memroos.memory.service_twin import ServiceTwin, learned
 
 from memroos import memory
 from memroos.memory.queries import handover as queries
 from memroos.memory.queries.handover import Place
+from memroos.memory.queries.pending import count_pending
 from memroos.memory.service import handover as verbs
 from memroos.memory.service import removing
 from memroos_contracts import memory as memory_contracts
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.governance import Label, Sensitivity
+from memroos_contracts.identity import Actor, Role
 from memroos_contracts.memory_errors import MemoryServiceUnavailable
 from memroos_kit.db import Database
 from memroos_kit.stopping import Stopping
@@ -259,6 +261,36 @@ def test_what_was_put_aside_can_be_handed_over_again(db: Database, twin: Service
 
     assert run(db, twin, replay) == [0, 1, 0]
     assert twin.order == [event.id]
+
+
+def test_all_that_was_put_aside_is_tried_again_however_much_is_refused_once_more(
+    db: Database, twin: ServiceTwin, remember: Remember
+) -> None:
+    kept = [remember(f"number {n}") for n in range(25)]
+    twin.refuses = lambda _: True
+    run(db, twin, drain)
+    twin.refuses = lambda one: one.event.id != kept[-1].id
+    assert run(db, twin, lambda handover: handover.replay(AGENT.workspace)) == 1
+    assert set(twin.events) == {kept[-1].id}
+
+
+def test_what_was_put_aside_and_removed_since_waits_no_more(
+    db: Database, twin: ServiceTwin, remember: Remember
+) -> None:
+    event = remember("odd")
+    twin.refuses = lambda _: True
+    run(db, twin, drain)
+    db.write_now(AGENT, memory.remove_event, event.id)
+    run(db, twin, drain)
+    counts = db.read_now(OPERATOR, memory.count_backlog)
+    assert (counts.pending, counts.refused, counts.removals) == (0, 0, 0)
+
+
+def test_a_service_that_keeps_memories_is_told_of_its_own_that_wait_only(db: Database, remember: Remember) -> None:
+    crawler = Actor(role=Role.SERVICE, id="crawler")
+    remember("its own", actor=crawler)
+    remember("not its own, and addressed to no agent", actor=OPERATOR)
+    assert [db.read_now(actor, count_pending) for actor in (crawler, OPERATOR)] == [1, 2]
 
 
 def test_a_service_that_lost_its_database_gets_everything_again(
