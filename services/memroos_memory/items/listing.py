@@ -14,7 +14,7 @@ from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Read
 from memroos_memory.items.queries import load_even_deleted
 from memroos_memory.items.scopes import visible_scopes
-from memroos_memory.items.states import COLUMNS, Row, encode, view
+from memroos_memory.items.states import COLUMNS, Row, State, columns, encode, view
 
 
 class Where(Protocol):
@@ -118,17 +118,8 @@ def _statement(query: ItemQuery, where: Where | None) -> Hot:
 
 
 _STATE_COLUMNS = COLUMNS[COLUMNS.index("text") :]
-_DEFAULTS = {
-    "sources": "'[]'",
-    "label": '\'{"sensitivity":"internal","tags":[]}\'',
-    "confidence": "1.0",
-    "status": "'active'",
-    "supersedes": "''",
-    "superseded_by": "''",
-    "contested": "0",
-    "contradicts": "'[]'",
-    "seen_count": "1",
-}
+_LEFT_OUT = columns(State(text="", digest=""))
+"""What a column holds where the log says nothing of it."""
 
 
 def _then_column(name: str) -> str:
@@ -136,8 +127,10 @@ def _then_column(name: str) -> str:
         return f"v.{name} AS {name}"
     if name not in _STATE_COLUMNS:
         return f"i.{name} AS {name}"
-    value = f"json_extract(v.state, '$.{name}')"
-    return f"coalesce({value}, {_DEFAULTS[name]}) AS {name}" if name in _DEFAULTS else f"{value} AS {name}"
+    value, otherwise = f"json_extract(v.state, '$.{name}')", _LEFT_OUT[name]
+    if otherwise is None:
+        return f"{value} AS {name}"
+    return f"coalesce({value}, {otherwise!r}) AS {name}"  # numbers and plain texts: written alike in both languages
 
 
 _HERE = "{0}.scope_seq = :item_scope AND {0}.seq > :item_after"

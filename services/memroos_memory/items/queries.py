@@ -150,8 +150,7 @@ def history(tx: Read, viewer: Viewer, item_id: str) -> list[VersionView]:
 
 def views(tx: Read, seqs: Iterable[int]) -> dict[int, ItemView]:
     """Return items by their numbers, without those that are deleted."""
-    found = (Row(*one) for one in tx.execute(_MANY, seqs=encode(list(seqs))).fetchall())
-    return {row.seq: view(row) for row in found if not row.is_deleted}
+    return {row.seq: view(row) for row in rows_of(tx, seqs) if not row.is_deleted}
 
 
 def views_at(tx: Read, seqs: Iterable[int], *, known_at: datetime) -> dict[int, ItemView]:
