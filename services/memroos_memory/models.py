@@ -132,7 +132,6 @@ class ItemVersion(Base):
     __tablename__ = "item_version"
     __table_args__ = (
         UniqueConstraint("item_seq", "version"),
-        Index("ix_item_version_operation", "scope_seq", "operation", sqlite_where=text("operation <> ''")),
         {"sqlite_with_rowid": False},
     )
 

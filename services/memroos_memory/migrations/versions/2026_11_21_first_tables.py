@@ -187,14 +187,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("item_seq", "version", name=op.f("uq_item_version_item_seq_version")),
         sqlite_with_rowid=False,
     )
-    with op.batch_alter_table("item_version", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_item_version_operation",
-            ["scope_seq", "operation"],
-            unique=False,
-            sqlite_where=sa.text("operation <> ''"),
-        )
-
     op.create_table(
         "job",
         sa.Column("seq", sa.Integer(), nullable=False),
@@ -305,9 +297,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_job_line", sqlite_where=sa.text("state = 'waiting'"))
 
     op.drop_table("job")
-    with op.batch_alter_table("item_version", schema=None) as batch_op:
-        batch_op.drop_index("ix_item_version_operation", sqlite_where=sa.text("operation <> ''"))
-
     op.drop_table("item_version")
     op.drop_table("item_source")
     op.drop_table("item_vector")
