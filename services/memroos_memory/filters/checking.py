@@ -41,6 +41,9 @@ DATA = "data."
 MULTIPLE = "tag"
 """The one field with several values."""
 
+TRIPLE = frozenset(("subject", "relation", "object"))
+"""Fields that only some items have."""
+
 Leaf = Eq | Ne | Gt | Gte | Lt | Lte | In | NotIn | Between | Contains | Exists
 Ordered = Gt | Gte | Lt | Lte | Between
 

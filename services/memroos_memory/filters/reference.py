@@ -26,7 +26,7 @@ from memroos_contracts.memory_filters import (
 )
 from memroos_contracts.memory_items import ItemView
 from memroos_kit.clock import to_micros
-from memroos_memory.filters.checking import DATA, MULTIPLE, Leaf, micros, type_of
+from memroos_memory.filters.checking import DATA, MULTIPLE, TRIPLE, Leaf, micros, type_of
 from memroos_memory.filters.sql import ASCII_LOWER
 
 _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
@@ -35,7 +35,6 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     Lt: operator.lt,
     Lte: operator.le,
 }
-_TRIPLE = frozenset(("subject", "relation", "object"))
 _INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
 
 
@@ -84,7 +83,7 @@ def _values(field: str, item: ItemView) -> Iterable[Any]:
         value = (item.data or {}).get(field.removeprefix(DATA))
     elif field == "sensitivity":
         value = item.label.sensitivity.value
-    elif field in _TRIPLE:
+    elif field in TRIPLE:
         value = getattr(item.triple, field, None)
     else:
         value = getattr(item, field)

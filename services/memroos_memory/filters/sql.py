@@ -28,12 +28,11 @@ from memroos_contracts.memory_filters import (
     Or,
     Scalar,
 )
-from memroos_memory.filters.checking import DATA, MULTIPLE, Leaf, Ordered, check, micros, type_of
+from memroos_memory.filters.checking import DATA, MULTIPLE, TRIPLE, Leaf, Ordered, check, micros, type_of
 
 ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 """What SQLite's `lower` does without an extension."""
 
-_NULLABLE_TEXT = frozenset(("subject", "relation", "object"))
 _SIGN: dict[type, str] = {Gt: ">", Gte: ">=", Lt: "<", Lte: "<="}
 
 
@@ -44,34 +43,25 @@ class CompiledFilter(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
 
 
-def compile(wanted: Filter, *, alias: str = "item", prefix: str = "filter_") -> CompiledFilter:  # noqa: A001
+def compile(wanted: Filter) -> CompiledFilter:  # noqa: A001
     """Return a filter as SQL.
 
     It only ever compares columns of the one item it looks at; put it behind AND, after what says which items the
     caller may see.
 
-    Args:
-        wanted: the filter.
-        alias: by what name the statement knows the table `item`.
-        prefix: what the parameters' names begin with.
-
     Raises:
         FilterRefused: it cannot be honoured.
     """
-    if not (alias.isidentifier() and prefix.isidentifier()):
-        raise ValueError(f"Neither {alias!r} nor {prefix!r} comes from a caller, and both are names.")
     check(wanted)
-    words = _Words(alias, prefix)
+    words = _Words()
     return CompiledFilter(sql=words.of(wanted), parameters=words.parameters)
 
 
 class _Words:
     """One compilation: the parameters so far, and how each operator is said."""
 
-    def __init__(self, alias: str, prefix: str) -> None:
+    def __init__(self) -> None:
         self.parameters: dict[str, Any] = {}
-        self._alias = alias
-        self._prefix = prefix
 
     def of(self, node: Filter) -> str:
         """Return an operator as SQL, in parentheses."""
@@ -90,19 +80,11 @@ class _Words:
             return self._multiple(leaf)
         match type_of(leaf.field):
             case FieldType.TEXT:
-                return self._text(leaf, self._text_column(leaf.field))
+                return self._text(leaf, _text_column(leaf.field))
             case FieldType.ANY:
                 return self._any(leaf)
-            case FieldType.INSTANT:
-                return self._present(leaf, f"{self._alias}.{leaf.field}")
-            case FieldType.NUMBER | FieldType.FLAG:
-                return self._present(leaf, f"{self._alias}.{leaf.field}")
-
-    def _text_column(self, field: str) -> str:
-        if field == "sensitivity":
-            return f"coalesce(json_extract({self._alias}.label, '$.sensitivity'), 'internal')"
-        column = f"{self._alias}.{field}"
-        return f"coalesce({column}, '')" if field in _NULLABLE_TEXT else column
+            case FieldType.INSTANT | FieldType.NUMBER | FieldType.FLAG:
+                return self._present(leaf, f"item.{leaf.field}")
 
     def _text(self, leaf: Leaf, column: str) -> str:
         """A text that is never NULL; empty is no value."""
@@ -123,7 +105,7 @@ class _Words:
                 raise AssertionError(leaf)
 
     def _multiple(self, leaf: Leaf) -> str:
-        tags = f"FROM json_each({self._alias}.label, '$.tags') AS tag"
+        tags = "FROM json_each(item.label, '$.tags') AS tag"
         match leaf:
             case Eq():
                 return f"EXISTS (SELECT 1 {tags} WHERE tag.value = {self._bind(leaf.value)})"
@@ -173,7 +155,7 @@ class _Words:
     def _any(self, leaf: Leaf) -> str:
         """Data of the author's own: what it is decides how it is compared."""
         path = self._bind(f'$."{leaf.field.removeprefix(DATA)}"')
-        kind, value = (f"{name}({self._alias}.data, {path})" for name in ("json_type", "json_extract"))
+        kind, value = (f"{name}(item.data, {path})" for name in ("json_type", "json_extract"))
         has = (
             f"CASE coalesce({kind}, 'null') WHEN 'null' THEN 0 WHEN 'text' THEN {value} <> '' "
             f"WHEN 'array' THEN {value} <> '[]' WHEN 'object' THEN {value} <> '{{}}' ELSE 1 END"
@@ -214,6 +196,12 @@ class _Words:
         return ", ".join(self._bind(value) for value in values)
 
     def _bind(self, value: Scalar) -> str:
-        name = f"{self._prefix}{len(self.parameters)}"
+        name = f"filter_{len(self.parameters)}"
         self.parameters[name] = int(value) if isinstance(value, bool) else value
         return f":{name}"
+
+
+def _text_column(field: str) -> str:
+    if field == "sensitivity":
+        return "coalesce(json_extract(item.label, '$.sensitivity'), 'internal')"
+    return f"coalesce(item.{field}, '')" if field in TRIPLE else f"item.{field}"

@@ -189,12 +189,6 @@ def test_an_expression_stands_for_itself_whatever_is_beside_it(table: Table) -> 
     assert compiled.sql.endswith(")")
 
 
-@pytest.mark.parametrize("name", ["item; DROP TABLE item", "", "a b", "1"])
-def test_a_name_of_the_table_that_is_none_is_a_mistake_of_ours(name: str) -> None:
-    with pytest.raises(ValueError, match="both are names"):
-        filters.compile(Exists("text"), alias=name)
-
-
 def test_the_largest_filter_fits_into_a_statement(table: Table) -> None:
     values = tuple(f"v{number}" for number in range(100))
     leaves = tuple(In("data.x", values) for _ in range(31))
