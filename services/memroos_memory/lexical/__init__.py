@@ -11,8 +11,6 @@ from memroos_memory.lexical.scoring import turns_of as turns_of
 from memroos_memory.lexical.table import KINDS as KINDS
 from memroos_memory.lexical.table import Table as Table
 from memroos_memory.lexical.table import mark_of as mark_of
-from memroos_memory.lexical.writing import Length as Length
 from memroos_memory.lexical.writing import add as add
-from memroos_memory.lexical.writing import date_words as date_words
 from memroos_memory.lexical.writing import meta_of as meta_of
 from memroos_memory.lexical.writing import remove as remove

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, text
 
 from memroos_kit.clock import from_micros
 from memroos_kit.db import Hot, Read
 from memroos_kit.text.words import words_of
-from memroos_memory.lexical.table import Floats, ItemRow, Rows, Table
+from memroos_memory.lexical.table import Bools, Floats, ItemRow, Rows, Table
 from memroos_memory.lexical.writing import meta_of
 from memroos_memory.models import Item, ItemVersion, Scope
 
@@ -29,7 +29,7 @@ _COLUMNS = (
 )  # fmt: skip
 _ALL = Hot(select(*_COLUMNS).where(Item.scope_seq == bindparam("scope_seq")).order_by(Item.seq))
 _CHANGED = Hot(
-    select(*_COLUMNS, Item.text, Item.speaker.label("who"), Item.occurred_at.label("day"))
+    select(*_COLUMNS, Item.text)
     .where(
         Item.seq.in_(
             select(ItemVersion.item_seq).where(
@@ -42,19 +42,9 @@ _CHANGED = Hot(
 _LAST = Hot(select(Scope.last_seq).where(Scope.seq == bindparam("scope_seq")))
 
 
-class _Text(Hot):
-    """A statement over what SQLAlchemy has no words for."""
-
-    __slots__ = ()
-
-    def __init__(self, sql: str) -> None:
-        self.sql = sql
-        self.defaults = {}
-
-
 # One row a word: its places as text, because a row for each of a hundred thousand places costs a second in Python.
-_PLACES = _Text(
-    "SELECT group_concat(CASE WHEN col = 'words' THEN doc ELSE -doc END) FROM lexical_terms WHERE term = :term"
+_PLACES = Hot(
+    text("SELECT group_concat(CASE WHEN col = 'words' THEN doc ELSE -doc END) FROM lexical_terms WHERE term = :term")
 )
 
 
@@ -132,24 +122,25 @@ class Postings:
     def _followed(self, tx: Read, held: _Held, scope_seq: int, last: int) -> Table:
         table = held.table
         if table is None:
-            rows = tx.execute(_ALL, scope_seq=scope_seq).fetchall()
-            table = held.table = Table.of([ItemRow(*row) for row in rows], last)
+            found = tx.execute(_ALL, scope_seq=scope_seq).fetchall()
+            table = held.table = Table.of([ItemRow(*row) for row in found], last)
         elif table.log_seq < last:
-            changed = tx.execute(_CHANGED, scope_seq=scope_seq, log_seq=table.log_seq).fetchall()
-            before, width = table, len(ItemRow._fields)
-            table, new = before.follow([ItemRow(*row[:width]) for row in changed], last)
+            found = tx.execute(_CHANGED, scope_seq=scope_seq, log_seq=table.log_seq).fetchall()
+            changed = [(ItemRow(*row), said) for *row, said in found]
+            before = table
+            table, new = before.follow([row for row, _ in changed], last)
             if table.epoch != before.epoch:
                 held.places.clear()  # what stood there stands there no more
             elif held.places:
-                _append(held, table, new, {row[0]: _words(*row[width:]) for row in changed})
+                _append(held, table, new, {row.seq: (row, said) for row, said in changed})
             held.table = table
         return table
 
     def _places(self, tx: Read, held: _Held, table: Table, scope_seq: int, word: str, last: int) -> Places:
         found = held.places.get(word)
         if found is None:
-            (text,) = tx.execute(_PLACES, term=f"{scope_seq}x{word}").fetchone()
-            found = _parsed(text, table)
+            (places,) = tx.execute(_PLACES, term=f"{scope_seq}x{word}").fetchone()
+            found = _parsed(places, table)
             if table.log_seq == last:  # an older snapshot does not see all that the table has
                 held.places[word] = found
         return found
@@ -163,29 +154,26 @@ class Postings:
                 self._sizes.pop(oldest, None)
 
 
-def _parsed(text: str | None, table: Table) -> Places:
-    if not text:
+def _parsed(places: str | None, table: Table) -> Places:
+    if not places:
         return Places(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.float32))
-    signed = np.fromstring(text, np.int64, sep=",")
+    signed = np.fromstring(places, np.int64, sep=",")
     rows, known = table.rows_of(np.abs(signed))
     return _counted(rows[known], signed[known] > 0)
 
 
-def _counted(rows: Rows, own: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Places:
+def _counted(rows: Rows, own: Bools) -> Places:
     unique, at = np.unique(rows, return_inverse=True)
-    text = np.bincount(at[own], minlength=len(unique)).astype(np.float32)
-    return Places(unique, text, np.bincount(at[~own], minlength=len(unique)).astype(np.float32))
+    inside, beside = (np.bincount(at[which], minlength=len(unique)).astype(np.float32) for which in (own, ~own))
+    return Places(unique, inside, beside)
 
 
-def _words(text: str, speaker: str, occurred_at: int) -> tuple[Counter[str], Counter[str]]:
-    return Counter(words_of(text)), Counter(words_of(meta_of(speaker, from_micros(occurred_at))))
-
-
-def _append(held: _Held, table: Table, new: list[int], words: dict[int, tuple[Counter[str], Counter[str]]]) -> None:
+def _append(held: _Held, table: Table, new: list[int], changed: dict[int, tuple[ItemRow, str]]) -> None:
     """Add the words of new rows to the words that are kept."""
     added: dict[str, list[tuple[int, int, int]]] = {}
     for row in new:
-        own, others = words[int(table.seq[row])]
+        item, said = changed[int(table.seq[row])]
+        own, others = Counter(words_of(said)), Counter(words_of(meta_of(item.speaker, from_micros(item.occurred_at))))
         for word in own.keys() | others.keys():
             if word in held.places:
                 added.setdefault(word, []).append((row, own[word], others[word]))

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, column, delete, insert, table
 
-from memroos_kit.db import Tx
-from memroos_kit.db.hot import Hot
+from memroos_kit.db import Hot, Tx
 from memroos_kit.text.words import words_of
 
 SPEAKER_WEIGHT = 2
@@ -36,10 +35,9 @@ def date_words(at: datetime) -> str:
     return f"{day.day} {_MONTHS[day.month - 1]} {day.year} {_DAYS[day.weekday()]}"
 
 
-def meta_of(speaker: str, occurred_at: datetime | None) -> str:
+def meta_of(speaker: str, occurred_at: datetime) -> str:
     """Return what an item is found by beside its text: who said it and when, in the weight that each has."""
-    when = date_words(occurred_at) if occurred_at is not None else ""
-    return " ".join([speaker] * SPEAKER_WEIGHT + [when]).strip()
+    return " ".join([speaker] * SPEAKER_WEIGHT + [date_words(occurred_at)]).strip()
 
 
 def add(tx: Tx, scope_seq: int, item_seq: int, text: str, meta: str) -> Length:

@@ -12,6 +12,7 @@ from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Read, Tx
 from memroos_kit.text.words import words_of
 from memroos_memory import lexical
+from memroos_memory.lexical.writing import date_words
 from memroos_memory.models import Item, ItemVersion, Scope
 
 ACTOR: Actor = service_actor("memory")
@@ -105,7 +106,7 @@ def plain_scores(turns: dict[int, Turn], words: list[str]) -> dict[int, float]:
 def _document(turns: dict[int, Turn], seq: int) -> Counter[str]:
     turn = turns[seq]
     bag = Counter(3 * words_of(turn.text))
-    bag.update(words_of(f"{turn.speaker} {turn.speaker} {lexical.date_words(turn.at)}"))
+    bag.update(words_of(f"{turn.speaker} {turn.speaker} {date_words(turn.at)}"))
     line = sorted(other for other, one in turns.items() if one.stream == turn.stream)
     for steps in (line[line.index(seq) + 1 :][:2], line[: line.index(seq)][::-1][:2]):
         here = turn
