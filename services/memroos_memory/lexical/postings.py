@@ -63,7 +63,7 @@ class _Held:
         self.lock = threading.Lock()
         self.table: Table | None = None
         self.places: dict[str, Places] = {}
-
+        self.taken_bytes = 0  # as they are accounted for
         self._counted = (-1, 0, 0)
         self._size = 0
 
@@ -83,19 +83,19 @@ class Postings:
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
         self._limit = limit_bytes
         self._held: OrderedDict[int, _Held] = OrderedDict()
-        self._sizes: dict[int, int] = {}
+        self._taken_bytes = 0
         self._lock = threading.Lock()
 
     @property
     def size_bytes(self) -> int:
         """About how much memory is taken."""
-        return sum(self._sizes.values())
+        return self._taken_bytes
 
     def forget(self) -> None:
         """Drop everything that is kept; it is read again when it is asked for."""
         with self._lock:
             self._held.clear()
-            self._sizes.clear()
+            self._taken_bytes = 0
 
     def find(self, tx: Read, scope_seq: int, words: Sequence[str]) -> tuple[Table, dict[str, Places]]:
         """Return a scope's table, not older than the snapshot, and where the words stand in it."""
@@ -110,9 +110,10 @@ class Postings:
             if size > self._limit:  # one scope alone: its words are read again, its table stays
                 held.places.clear()
                 table.counted.clear()
+                size = held.grown()
         if table.log_seq != last:
             table = table.apart()
-        self._account(scope_seq, size)
+        self._account(scope_seq, held, size)
         return table, {word: found for word, found in places.items() if len(found.rows)}
 
     def _last(self, tx: Read, scope_seq: int) -> int:
@@ -145,13 +146,14 @@ class Postings:
                 held.places[word] = found
         return found
 
-    def _account(self, scope_seq: int, size: int) -> None:
+    def _account(self, scope_seq: int, held: _Held, size: int) -> None:
         with self._lock:
-            if scope_seq in self._held:
-                self._sizes[scope_seq] = size
-            while sum(self._sizes.values()) > self._limit and len(self._held) > 1:
-                oldest, _ = self._held.popitem(last=False)
-                self._sizes.pop(oldest, None)
+            if self._held.get(scope_seq) is held:  # it was not dropped meanwhile
+                self._taken_bytes += size - held.taken_bytes
+                held.taken_bytes = size
+            while self._taken_bytes > self._limit and len(self._held) > 1:
+                _, oldest = self._held.popitem(last=False)
+                self._taken_bytes -= oldest.taken_bytes
 
 
 def _parsed(places: str | None, table: Table) -> Places:

@@ -113,6 +113,18 @@ def test_scopes_that_were_not_asked_for_long_make_room(db: Database) -> None:
     assert _ask(db, postings) == first
 
 
+def test_what_a_scope_that_is_too_large_drops_again_is_not_counted(db: Database) -> None:
+    postings = lexical.Postings(limit_bytes=1)
+    db.write_now(ACTOR, corpus.open_scope, 1)
+    db.write_now(ACTOR, corpus.say, 1, 1, Turn("Ann", "a dog barked at Bob"))
+    _ask(db, postings, words=["dog"])
+    table_alone = postings.size_bytes
+
+    _ask(db, postings, words=WORDS)
+
+    assert postings.size_bytes == table_alone
+
+
 TEXTS = ["a dog", "the dog barked", "tea?", "Ann and Bob", "dogs bark at dogs and tea is cold", "8 May"]
 STEPS = st.lists(
     st.tuples(st.sampled_from(["say", "say", "take back", "say again", "ask"]), st.integers(0, 5), st.integers(0, 90)),
