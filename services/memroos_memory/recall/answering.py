@@ -8,7 +8,6 @@ from memroos_contracts.memory import Arm, ArmPart, RecallItem
 from memroos_contracts.memory_items import ItemKind, ItemStatus, ItemView
 from memroos_kit.db import Read
 from memroos_kit.text.words import snippet
-from memroos_memory import items
 from memroos_memory.recall import learned
 from memroos_memory.recall.learned import Fact
 from memroos_memory.recall.narrowing import fits, holds
@@ -67,9 +66,7 @@ class Answer:
         return found[: request.limit]
 
     def _views(self, seqs: list[int]) -> dict[int, ItemView]:
-        if self._request.known_at is not None:
-            return items.views_at(self._tx, seqs, known_at=self._request.known_at)
-        return items.views(self._tx, seqs)
+        return learned.views(self._tx, seqs, self._request.known_at)
 
     def _facts_of(self, events: dict[int, ItemView]) -> dict[int, list[Fact]]:
         found = learned.facts_of(self._tx, self._search, events)

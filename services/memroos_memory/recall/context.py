@@ -5,7 +5,7 @@ element, and cannot pretend to be another one.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape, quoteattr
 
@@ -27,7 +27,7 @@ def about_tokens(text: str) -> int:
     return -(-len(text) // _CHARACTERS_PER_TOKEN)
 
 
-def write(result: RecallResult, request: ContextRequest, count_tokens: Callable[[str], int]) -> ContextResult:
+def write(result: RecallResult, request: ContextRequest) -> ContextResult:
     """Write down as many hits as fit, the best first; a long one by its passage rather than not at all."""
     frame = _FRAMES[request.format]
     taken: list[RecallItem] = []
@@ -36,7 +36,7 @@ def write(result: RecallResult, request: ContextRequest, count_tokens: Callable[
     for hit in result.items:
         for entry in frame.entries(hit):
             longer = frame.text([*entries, entry])
-            size = count_tokens(longer)
+            size = about_tokens(longer)
             if size <= request.token_budget:
                 entries.append(entry)
                 taken.append(hit)
@@ -63,11 +63,11 @@ class _Frame:
 
     def entries(self, hit: RecallItem) -> list[str]:
         """Return a hit as a part of the text, in full and, where that is less, by its passage."""
-        whole = [item.text or "" for item in (*hit.neighbours, hit.item)]
-        forms = [self.entry(hit, hit.item.text or "", hit.facts)]
+        whole = hit.item.text or ""
+        forms = [self.entry(hit, whole, hit.facts)]
         if hit.facts:
-            forms.append(self.entry(hit, hit.item.text or "", []))
-        if len(hit.snippet) < len(whole[-1]):
+            forms.append(self.entry(hit, whole, []))
+        if len(hit.snippet) < len(whole):
             forms.append(self.entry(hit, hit.snippet, []))
         return forms
 

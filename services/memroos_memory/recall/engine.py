@@ -65,7 +65,6 @@ class Recall:
         graph: entities and what mentions them.
         echo: takes down what is handed out.
         reranker: looks at the best hits again.
-        count_tokens: how many tokens a text has.
     """
 
     def __init__(  # noqa: PLR0913 - what recall is made of
@@ -78,7 +77,6 @@ class Recall:
         echo: EchoMarks,
         *,
         reranker: Reranker | None = None,
-        count_tokens: Callable[[str], int] = context.about_tokens,
     ) -> None:
         self._db = db
         self._postings = postings
@@ -87,7 +85,6 @@ class Recall:
         self._graph = graph
         self._echo = echo
         self._reranker = reranker or NoReranker()
-        self._count_tokens = count_tokens
         self._samples = dense.Samples()
 
     @property
@@ -120,7 +117,7 @@ class Recall:
         """
         query = msgspec.structs.replace(query, request=request.recall)
         result = await self._found(query)
-        written = context.write(result, request, self._count_tokens)
+        written = context.write(result, request)
         self._hand_out(query, written.items)
         return written
 

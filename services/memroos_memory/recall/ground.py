@@ -29,24 +29,18 @@ class Ground:
         conversation: a number that the turns of one conversation share.
     """
 
-    def __init__(self, tables: Sequence[Table], kinds: Sequence[ItemKind], weighed_words: Sequence[str]) -> None:
+    def __init__(self, tables: Sequence[Table], kinds: Sequence[ItemKind]) -> None:
         starts = np.cumsum([0, *(len(table) for table in tables)])
+        placed = list(zip(tables, starts[:-1], strict=True))
         self.tables = tables
-        self.words = tuple(weighed_words)
         self.kinds = tuple(sorted(kinds))
         self.seq: Longs = _joined([table.seq for table in tables], np.int64)
         self.at: Longs = _joined([table.at for table in tables], np.int64)
         self.mark: Longs = _joined([table.mark for table in tables], np.int64)
         self.superseded: Bools = _joined([table.superseded for table in tables], np.bool_)
-        self.before: Rows = _joined(
-            [_moved(table.before[:-1], start) for table, start in zip(tables, starts, strict=False)], np.int32
-        )
-        self.after: Rows = _joined(
-            [_moved(table.after[:-1], start) for table, start in zip(tables, starts, strict=False)], np.int32
-        )
-        self.conversation: Rows = _joined(
-            [table.conversation + np.int32(start) for table, start in zip(tables, starts, strict=False)], np.int32
-        )
+        self.before: Rows = _joined([_moved(table.before[:-1], start) for table, start in placed], np.int32)
+        self.after: Rows = _joined([_moved(table.after[:-1], start) for table, start in placed], np.int32)
+        self.conversation: Rows = _joined([table.conversation + np.int32(start) for table, start in placed], np.int32)
         self.among = self._among(kinds)
         self.rows: Rows = np.flatnonzero(self.among).astype(np.int32)
         self.version = tuple(table.log_seq for table in tables)
@@ -99,7 +93,7 @@ def survey(
     """Return what is searched, and what the question's words say about each row."""
     found = [postings.find(tx, scope, words) for scope in scopes]
     tables = [table for table, _ in found]
-    ground = Ground(tables, kinds, words)
+    ground = Ground(tables, kinds)
     return ground, lexical.score(tables, [places for _, places in found], ground.among, words)
 
 

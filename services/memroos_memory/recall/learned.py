@@ -45,7 +45,7 @@ def facts_of(tx: Read, search: Search, events: Mapping[int, ItemView]) -> dict[i
     seqs = sorted({seq for learned in found.values() for seq in learned})
     if not seqs:
         return {}
-    views = _views(tx, seqs, search.request.known_at)
+    there = views(tx, seqs, search.request.known_at)
     near: dict[int, float] = {}
     if vector is not None and search.embedder_seq is not None:
         numbers, matrix = stored.rows(tx, search.embedder_seq, seqs)
@@ -54,10 +54,10 @@ def facts_of(tx: Read, search: Search, events: Mapping[int, ItemView]) -> dict[i
     answer: dict[int, list[Fact]] = {}
     for event_seq, event in events.items():
         facts = [
-            Fact(seq, views[seq], fit)
+            Fact(seq, there[seq], fit)
             for seq in found.get(event_seq, ())
-            if seq in views and event.id in views[seq].sources
-            if (fit := _fit(views[seq], question, idf, near.get(seq, 0.0))) > 0
+            if seq in there and event.id in there[seq].sources
+            if (fit := _fit(there[seq], question, idf, near.get(seq, 0.0))) > 0
         ]
         answer[event_seq] = sorted(facts, key=lambda fact: (-fact.fit, fact.item.id))
     return answer
@@ -80,28 +80,29 @@ def replaced(tx: Read, fact: ItemView, *, known_at: datetime | None) -> Replaced
         if here.status is not ItemStatus.SUPERSEDED or not here.superseded_by:
             break
         seq = items.seq_of(tx, here.superseded_by)
-        views = _views(tx, [seq] if seq is not None else [], known_at)
-        if seq is None or seq not in views or views[seq].scope_id != fact.scope_id:
+        view = views(tx, [seq], known_at).get(seq) if seq is not None else None
+        if view is None or view.scope_id != fact.scope_id:
             return None
-        here = views[seq]
+        here = view
     if here is fact:
         return None
-    for source in reversed(here.sources):
-        seq = items.seq_of(tx, source)
-        if seq is not None:
-            return Replaced(here, seq)
-    return None
-
-
-def _views(tx: Read, seqs: Iterable[int], known_at: datetime | None) -> dict[int, ItemView]:
-    return items.views_at(tx, seqs, known_at=known_at) if known_at else items.views(tx, seqs)
+    said = _said_by(tx, here)
+    return Replaced(here, said) if said is not None else None
 
 
 def event_of(tx: Read, fact_id: str, *, known_at: datetime | None) -> int | None:
     """Return the event that says a fact, the newest of several; None where the fact or the event is gone."""
     seq = items.seq_of(tx, fact_id)
-    view = _views(tx, [seq], known_at).get(seq) if seq is not None else None
-    if view is None:
-        return None
-    found = [items.seq_of(tx, source) for source in reversed(view.sources)]
+    view = views(tx, [seq], known_at).get(seq) if seq is not None else None
+    return _said_by(tx, view) if view is not None else None
+
+
+def views(tx: Read, seqs: Iterable[int], known_at: datetime | None) -> dict[int, ItemView]:
+    """Return items as they are or, where a time is named, as they were known then."""
+    return items.views_at(tx, seqs, known_at=known_at) if known_at else items.views(tx, seqs)
+
+
+def _said_by(tx: Read, fact: ItemView) -> int | None:
+    """Return the newest event that a fact rests on and that is there."""
+    found = (items.seq_of(tx, source) for source in reversed(fact.sources))
     return next((seq for seq in found if seq is not None), None)
