@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from memroos_contracts.governance import INTERNAL, Label, Sensitivity
 
-_RANK = {sensitivity: rank for rank, sensitivity in enumerate(Sensitivity)}
+RANK = {sensitivity: rank for rank, sensitivity in enumerate(Sensitivity)}
+"""How sensitive content is, for comparisons."""
 
 
 def join(labels: Iterable[Label]) -> Label:
@@ -16,7 +17,7 @@ def join(labels: Iterable[Label]) -> Label:
     if len(distinct) <= 1:
         return next(iter(distinct), INTERNAL)
     return Label(
-        sensitivity=max((label.sensitivity for label in distinct), key=_RANK.__getitem__),
+        sensitivity=max((label.sensitivity for label in distinct), key=RANK.__getitem__),
         tags=frozenset().union(*(label.tags for label in distinct)),
     )
 

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import String, bindparam, func, or_, select
+from sqlalchemy import String, bindparam, func, literal_column, or_, select
 
 from memroos.memory.models import MemoryEvent, RecollectionPolicy
 from memroos.memory.queries.events import is_there
@@ -21,6 +21,13 @@ _policy = select(_P.id, _P.agent_id, _P.purpose, _P.rule, _P.version, _P.updated
 _here = _P.workspace_id == bindparam("workspace")
 _LIST = Hot(_policy.where(_here).order_by(_P.agent_id, _P.purpose).limit(POLICIES_MAX))
 _BY_ID = Hot(_policy.where(_here, _P.id == bindparam("id")))
+_HOLDING = Hot(
+    _policy.where(
+        _here,
+        or_(_P.agent_id == literal_column("''"), _P.agent_id == bindparam("agent")),
+        or_(_P.purpose == literal_column("''"), _P.purpose == bindparam("purpose")),
+    )
+)
 _FOR = Hot(_policy.where(_here, _P.agent_id == bindparam("agent"), _P.purpose == bindparam("purpose")))
 _first = (
     select(func.min(_E.seq).label("seq"))
@@ -70,6 +77,12 @@ def list_policies(tx: Read) -> Page[RecollectionPolicyView]:
 def load_policies(tx: Read) -> list[RecollectionPolicyView]:
     """Return the workspace's policies."""
     return [_view(row) for row in tx.execute(_LIST, workspace=tx.actor.workspace).fetchall()]
+
+
+def list_holding(tx: Read, agent_id: str, purpose: str) -> list[RecollectionPolicyView]:
+    """Return the policies that hold for an agent and a purpose, four at the most; the most particular one counts."""
+    where = {"workspace": tx.actor.workspace, "agent": agent_id, "purpose": purpose}
+    return [_view(row) for row in tx.execute(_HOLDING, **where).fetchall()]
 
 
 def find_policy(tx: Read, policy_id: str) -> RecollectionPolicyView | None:

@@ -54,9 +54,9 @@ class Recollection:
             label: of the task; a trace of what is private does not keep what was asked.
         """
         try:
-            # Inline: most workspaces have none, and every task that is claimed comes through here.
-            policies = self._db.read_inline(actor, queries.load_policies)
-            policy = rules.find_policy(policies, actor.agent or "", purpose)
+            # Inline: every task that is claimed comes through here.
+            policies = self._db.read_inline(actor, queries.list_holding, actor.agent or "", purpose)
+            policy = rules.most_particular(policies)
             return "" if policy is None else await self._remind(actor, policy, task_id, text, label)
         except MemroosError as error:  # denied, or the disk is full: the task goes on without
             _log.warning("nobody was reminded", task_id=task_id, problem=error.slug())
@@ -72,7 +72,7 @@ class Recollection:
             try:
                 async with asyncio.timeout(REMIND_S):
                     found = await self._recalls.find(actor, _question(rule, text))
-                hits = rules.admit(rule, found.items, task_id=task_id)
+                hits = rules.admit(rule, found.items, task_id=task_id, asked=text)
             except TimeoutError:
                 abstained = "memory did not answer in time"
             except MemroosError as error:
@@ -82,13 +82,14 @@ class Recollection:
             task_id=task_id,
             query=text[:LONGEST_QUERY],
             label=label,
+            found=len(found.items) if found is not None else 0,
             hits=hits,
             arms=found.arms if found is not None else (),
             missing=found.missing if found is not None else (),
             abstained=abstained,
             took_s=time.perf_counter() - began,
         )
-        return await self._db.write(actor, verbs.remind, reminder, rule, rules.budget(rule))
+        return await self._db.write(actor, verbs.remind, reminder)
 
     async def try_rule(self, actor: Actor, request: DryRunRequest) -> DryRunReport:
         """Say what a rule would have handed out at recorded tasks; nothing is handed out, and no trace is left.
@@ -104,17 +105,17 @@ class Recollection:
 
     async def _try(self, workspace: WorkspaceId, rule: RecollectionRule, task: queries.RecordedTask) -> DryRunRow:
         abstained = rules.why_abstain(rule, task.text)
-        hits: list[RecallItem] = []
+        found: list[RecallItem] = []
         if not abstained:
             try:
                 agent = agent_actor(task.agent_id, workspace)
-                found = await self._recalls.find(agent, _question(rule, task.text), to_hand_out=False)
-                hits = rules.admit(rule, found.items, task_id=task.task_id)
+                found = (await self._recalls.find(agent, _question(rule, task.text), to_hand_out=False)).items
             except MemroosError as error:
                 abstained = error.detail
+        hits = rules.admit(rule, found, task_id=task.task_id, asked=task.text)
         written, taken = prompts.write(hits[: rule.limit], budget=rules.budget(rule), form="text")
         if not taken and not abstained:
-            abstained = "nothing bears on the task"
+            abstained = rules.why_nothing(rule, len(found), len(hits))
         ids = [hit.item.id for hit in taken]
         return DryRunRow(task.task_id, task.agent_id, ids, prompts.tokens_of(written), abstained)
 

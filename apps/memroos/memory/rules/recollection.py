@@ -1,9 +1,11 @@
 """Who is reminded of what at the start of a task, and whether it helped."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from memroos.memory.rules.answers import labels_of
-from memroos_contracts.governance import Label, Sensitivity
+from memroos_contracts import labels
+from memroos_contracts.governance import Label
 from memroos_contracts.memory import RecallItem
 from memroos_contracts.recollection import RecollectionPolicyView, RecollectionRule
 from memroos_kit.text import words
@@ -13,15 +15,13 @@ USED_SHARE = 0.3
 
 USED_WORDS = 2
 
-_RANK = {sensitivity: rank for rank, sensitivity in enumerate(Sensitivity)}
+_STATED = re.compile("[.!]\\s|[\n\u3002\uff01]")
+_ASKED = ("?", "\uff1f")
 
 
-def find_policy(
-    policies: Iterable[RecollectionPolicyView], agent_id: str, purpose: str
-) -> RecollectionPolicyView | None:
-    """Return the most particular policy that holds: an agent's before everybody's, then a purpose's before any."""
-    fitting = [one for one in policies if one.agent_id in ("", agent_id) and one.purpose in ("", purpose)]
-    return max(fitting, key=lambda one: (one.agent_id != "", one.purpose != ""), default=None)
+def most_particular(policies: Iterable[RecollectionPolicyView]) -> RecollectionPolicyView | None:
+    """Return which of the policies that hold counts: an agent's before everybody's, then a purpose's before any."""
+    return max(policies, key=lambda one: (one.agent_id != "", one.purpose != ""), default=None)
 
 
 def why_abstain(rule: RecollectionRule, text: str) -> str:
@@ -33,20 +33,40 @@ def why_abstain(rule: RecollectionRule, text: str) -> str:
     return ""
 
 
-def admit(rule: RecollectionRule, hits: Iterable[RecallItem], *, task_id: str) -> list[RecallItem]:
-    """Return the hits that may enter: good enough, labelled low enough, and not of the task itself."""
+def admit(rule: RecollectionRule, hits: Iterable[RecallItem], *, task_id: str, asked: str) -> list[RecallItem]:
+    """Return the hits that may enter: good enough, labelled low enough, not of the task itself, and worth a reminder.
+
+    Args:
+        asked: what the task's message says.
+    """
     return [
         hit
         for hit in hits
         if hit.score >= rule.min_score
         and not (task_id and hit.item.task_id == task_id)
         and all(may_enter(rule, label) for label in labels_of([hit]))
+        and (hit.facts or tells_more(hit.item.text or "", asked))
     ]
 
 
 def may_enter(rule: RecollectionRule, label: Label) -> bool:
     """Answer whether content with this label may enter."""
-    return _RANK[label.sensitivity] <= _RANK[rule.sensitivity_max] and label.tags.isdisjoint(rule.forbidden_tags)
+    low_enough = labels.RANK[label.sensitivity] <= labels.RANK[rule.sensitivity_max]
+    return low_enough and label.tags.isdisjoint(rule.forbidden_tags)
+
+
+def tells_more(memory: str, asked: str) -> bool:
+    """Answer whether a memory is more than what is asked now, or was asked before: a question answers none."""
+    memory = memory.strip()
+    only_asks = memory.endswith(_ASKED) and not _STATED.search(memory)
+    return not only_asks and not set(words.words_of(memory)) <= set(words.words_of(asked))
+
+
+def why_nothing(rule: RecollectionRule, found: int, admitted: int) -> str:
+    """Return why nobody is reminded of anything, of so many hits of which so many may enter."""
+    if admitted:
+        return f"what bears on the task does not fit into {budget(rule)} tokens"
+    return "nothing that bears on the task may enter or tells more than it" if found else "nothing bears on the task"
 
 
 def budget(rule: RecollectionRule) -> int:

@@ -88,11 +88,17 @@ def disclose_context(tx: Tx, request: ContextRequest, found: ContextResult, *, t
         missing=found.missing,
         hits=[_trace_hit(item) for item in shown],
         tokens=found.tokens,
-        abstained="" if shown else "nothing bears on the question",
+        abstained="" if shown else _why_empty(found),
         took_s=took_s,
     )
     traces.keep_trace(tx, handout, label)
     return msgspec.structs.replace(found, items=shown)
+
+
+def _why_empty(found: ContextResult) -> str:
+    if found.left_out:
+        return f"what bears on the question does not fit into {found.token_budget} tokens"
+    return "nothing bears on the question"
 
 
 def _decide(

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import insert, text
 
-from memroos import audit
+from memroos import audit, registry
 from memroos.memory.models import RecollectionPolicy
 from memroos.memory.queries import recollection as queries
 from memroos.memory.rules import answers, prompts
+from memroos.memory.rules import recollection as rules
 from memroos.memory.service import removing, traces
 from memroos.memory.service.traces import Handout
 from memroos.memory.service.writing import Event
@@ -20,7 +21,6 @@ from memroos_contracts.recollection import (
     MemoryTraceView,
     NewRecollectionPolicy,
     RecollectionPolicyView,
-    RecollectionRule,
     TraceHit,
 )
 from memroos_kit.clock import to_micros
@@ -46,7 +46,10 @@ class Reminder(msgspec.Struct, frozen=True, kw_only=True):
     query: str
     label: Label = INTERNAL
     """Of what is asked with."""
+    found: int = 0
+    """How many hits there were."""
     hits: Sequence[RecallItem] = ()
+    """Those that may enter."""
     arms: Sequence[Arm] = ()
     missing: Sequence[Arm] = ()
     abstained: str = ""
@@ -59,8 +62,10 @@ def put_policy(tx: Tx, new: NewRecollectionPolicy) -> RecollectionPolicyView:
     Raises:
         Denied: policy does not let this actor set it.
         InvalidRequest: there are as many as there may be.
+        NotFound: there is no such agent here.
     """
-    before = queries.find_policy_for(tx, new.agent_id, new.purpose)
+    agent_id = registry.get_agent(tx, new.agent_id).id if new.agent_id else ""
+    before = queries.find_policy_for(tx, agent_id, new.purpose)
     policy_id = before.id if before is not None else tx.new_id("rcp")
     tx.authorize(Action.MEMORY_OPERATE, _asset(policy_id))
     rule = msgspec.json.encode(new.rule, order="sorted").decode()
@@ -75,7 +80,7 @@ def put_policy(tx: Tx, new: NewRecollectionPolicy) -> RecollectionPolicyView:
             _ADD,
             id=policy_id,
             workspace_id=tx.actor.workspace,
-            agent_id=new.agent_id,
+            agent_id=agent_id,
             purpose=new.purpose,
             rule=rule,
             version=version,
@@ -83,7 +88,7 @@ def put_policy(tx: Tx, new: NewRecollectionPolicy) -> RecollectionPolicyView:
             updated_by=stamp["by"],
         )
     audit.record(
-        tx, Event.POLICY_SET.value, _asset(policy_id), agent=new.agent_id, version=version, rule=audit.digest(rule)
+        tx, Event.POLICY_SET.value, _asset(policy_id), agent=agent_id, version=version, rule=audit.digest(rule)
     )
     found = queries.find_policy(tx, policy_id)
     assert found is not None
@@ -104,7 +109,7 @@ def delete_policy(tx: Tx, policy_id: str) -> None:
     audit.record(tx, Event.POLICY_DELETED.value, _asset(policy_id))
 
 
-def remind(tx: Tx, reminder: Reminder, rule: RecollectionRule, budget: int) -> str:
+def remind(tx: Tx, reminder: Reminder) -> str:
     """Return the text an agent is reminded by, and record that it was; without what was removed meanwhile.
 
     Raises:
@@ -112,11 +117,12 @@ def remind(tx: Tx, reminder: Reminder, rule: RecollectionRule, budget: int) -> s
     """
     hidden = removing.find_hidden(tx, answers.ids_of(reminder.hits))
     hits = answers.visible_hits(reminder.hits, hidden)
-    written, taken = prompts.write(hits[: rule.limit], budget=budget, form="text")
+    rule = reminder.policy.rule
+    written, taken = prompts.write(hits[: rule.limit], budget=rules.budget(rule), form="text")
     label = join(answers.labels_of(taken))
     asset = removing.asset_of(tx, "*", label)
     decision = tx.authorize(Action.MEMORY_RECALL, asset, purpose=reminder.policy.purpose)
-    abstained = reminder.abstained or ("" if taken else "nothing bears on the task")
+    abstained = reminder.abstained or ("" if taken else rules.why_nothing(rule, reminder.found, len(hits)))
     if decision.effect is Effect.REDACT:
         written, taken, abstained = "", [], "policy leaves out what it says"
     if taken:

@@ -187,6 +187,14 @@ def test_a_context_comes_without_the_service_too(house: House, remember: Remembe
     assert "the crane" in found.text
     assert "by their words" in found.detail
     assert context(house, "chromodynamics").text == ""
+    assert traces(house.db)[0].abstained == "nothing bears on the question"
+
+
+def test_a_trace_says_when_a_context_was_too_small_for_what_was_found(house: House, remember: Remember) -> None:
+    remember("the crane " + "and its long story " * 20)
+    house.twin.away = DOWN
+    assert context(house, "crane", token_budget=20).left_out == 1
+    assert traces(house.db)[0].abstained == "what bears on the question does not fit into 20 tokens"
 
 
 def test_an_answer_is_on_record_before_it_leaves(house: House, remember: Remember) -> None:

@@ -5,12 +5,12 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.actors import AGENT, KERNEL, OPERATOR, OTHER_AGENT, STRANGER
+from tests.actors import AGENT, KERNEL, OPERATOR, OTHER_AGENT, STRANGER, agent_actor
 from tests.conftest import Policy
 from tests.memroos.memory.conftest import Remember
 from tests.memroos.memory.router.conftest import House
 
-from memroos import memory
+from memroos import memory, registry
 from memroos.memory.queries.traces import list_traces
 from memroos_contracts.errors import Denied, NotFound
 from memroos_contracts.governance import Action, Label, Sensitivity
@@ -22,10 +22,17 @@ from memroos_contracts.recollection import (
     RecollectionPolicyView,
     RecollectionRule,
 )
+from memroos_contracts.registry import AgentKind, AgentState, NewAgent
 from memroos_kit.db import Database
 from memroos_kit.stopping import Stopping
 
 ASKED = "Please write about the harbour crane"
+
+
+def register(db: Database, name: str, operator: Actor = OPERATOR) -> Actor:
+    """Register an agent, as a policy can only be for one that is there."""
+    new = NewAgent(name=name, kind=AgentKind.REST, state=AgentState.ACTIVE)
+    return agent_actor(db.write_now(operator, registry.create_agent, new).id, operator.workspace)
 
 
 def put(house: House, agent: str = "", purpose: str = "", **rule: Any) -> RecollectionPolicyView:
@@ -68,10 +75,11 @@ def test_what_a_private_task_asks_for_is_kept_in_no_trace(house: House, remember
 
 
 def test_an_agent_is_reminded_of_its_own_and_it_is_on_record(house: House, remember: Remember) -> None:
-    kept = remember("The harbour crane was repaired in May.")
+    writer = register(house.db, "writer")
+    kept = remember("The harbour crane was repaired in May.", actor=writer)
     remember("The harbour crane of another", actor=OTHER_AGENT)
-    policy = put(house, agent=AGENT.id)
-    text = remind(house)
+    policy = put(house, agent=writer.id)
+    text = remind(house, actor=writer)
     assert "repaired in May" in text
     assert "another" not in text
     (trace,) = traces(house)
@@ -82,10 +90,52 @@ def test_an_agent_is_reminded_of_its_own_and_it_is_on_record(house: House, remem
 
 def test_a_policy_of_another_agent_or_purpose_does_not_hold(house: House, remember: Remember) -> None:
     remember("The harbour crane was repaired.")
-    put(house, agent=OTHER_AGENT.id)
+    put(house, agent=register(house.db, "other").id)
     put(house, purpose="report")
     assert remind(house) == ""
     assert "crane" in remind(house, purpose="report")
+
+
+def test_an_agents_own_policy_counts_before_everybodys(house: House, remember: Remember) -> None:
+    writer = register(house.db, "writer")
+    for actor in (AGENT, writer):
+        remember("The harbour crane was repaired.", actor=actor)
+    put(house)
+    put(house, purpose="report")
+    put(house, agent=writer.id, enabled=False)
+    assert "crane" in remind(house)
+    assert remind(house, actor=writer, purpose="report") == ""
+    assert traces(house)[0].abstained == "the policy is not enabled"
+    put(house, agent=writer.id, purpose="report")
+    assert "crane" in remind(house, actor=writer, purpose="report")
+
+
+def test_a_policy_is_for_an_agent_that_is_there(house: House) -> None:
+    writer, strange = register(house.db, "writer"), register(house.db, "strange", STRANGER)
+    assert put(house, agent="writer").agent_id == writer.id  # by its name, as everywhere
+    for unknown in ("agt_01NOBODY", "nobody", strange.id):
+        with pytest.raises(NotFound):
+            put(house, agent=unknown)
+
+
+def test_an_agent_gets_none_of_the_questions_back_that_it_was_asked_before(house: House, remember: Remember) -> None:
+    kept = remember("The harbour crane was repaired in May.")
+    say(house.db, OPERATOR, "Who repaired the harbour crane?", task="task_0", agent=AGENT.id)
+    put(house)
+    assert "Who" not in remind(house, "When was the harbour crane repaired?")
+    assert [hit.item_id for hit in traces(house)[0].hits] == [kept.id]
+
+
+def test_a_memory_that_does_not_fit_is_not_said_to_be_missing(house: House, remember: Remember) -> None:
+    remember("The harbour crane " + "and its long story " * 20)
+    say(house.db, OPERATOR, ASKED, task="task_0", agent=AGENT.id)
+    small = RecollectionRule(token_budget=100, share=0.2)
+    why = "what bears on the task does not fit into 20 tokens"
+    put(house, token_budget=small.token_budget, share=small.share)
+    assert remind(house) == ""
+    assert traces(house)[0].abstained == why
+    tried = house.run(lambda routers: routers.recollection.try_rule(OPERATOR, DryRunRequest(small)))
+    assert [row.abstained for row in tried.tasks] == [why]
 
 
 def test_memory_takes_no_more_than_its_share(house: House, remember: Remember) -> None:
@@ -101,6 +151,8 @@ def test_what_is_labelled_too_high_stays_out(house: House, remember: Remember) -
     remember("The confidential harbour crane", label=Label(Sensitivity.CONFIDENTIAL))
     put(house)
     assert remind(house) == ""
+    assert "may enter" in traces(house)[0].abstained
+    assert remind(house, "Something else entirely, please") == ""
     assert traces(house)[0].abstained == "nothing bears on the task"
 
 

@@ -14,23 +14,11 @@ def policy(agent: str, purpose: str) -> RecollectionPolicyView:
     return RecollectionPolicyView(f"{agent}/{purpose}", agent, purpose, RecollectionRule(), 1, START, "operator:key_1")
 
 
-ALL = [policy("", ""), policy("", "report"), policy("agt_1", ""), policy("agt_1", "report")]
-
-
-@pytest.mark.parametrize(
-    ("agent", "purpose", "expected"),
-    [
-        ("agt_1", "report", "agt_1/report"),
-        ("agt_1", "other", "agt_1/"),
-        ("agt_2", "report", "/report"),
-        ("agt_2", "other", "/"),
-    ],
-)
-def test_the_most_particular_policy_holds(agent: str, purpose: str, expected: str) -> None:
-    found = recollection.find_policy(ALL, agent, purpose)
-    assert found is not None
-    assert found.id == expected
-    assert recollection.find_policy([policy("agt_9", "")], agent, purpose) is None
+def test_the_most_particular_policy_counts() -> None:
+    by_weight = [policy("", ""), policy("", "report"), policy("agt_1", ""), policy("agt_1", "report")]
+    for most in range(4):
+        assert recollection.most_particular(by_weight[: most + 1]) == by_weight[most]
+    assert recollection.most_particular([]) is None
 
 
 def test_short_messages_and_disabled_rules_remind_of_nothing() -> None:
@@ -50,8 +38,37 @@ def test_what_is_labelled_too_high_too_weak_or_of_the_task_itself_does_not_enter
     tagged = msgspec.structs.replace(tagged, item=msgspec.structs.replace(tagged.item, label=pii))
     fact = msgspec.structs.replace(item("itm_1", "mem_5"), label=confidential)
     through_a_fact = msgspec.structs.replace(through_a_fact, facts=[fact])
-    admitted = recollection.admit(rule, [fine, weak, own, high, tagged, through_a_fact], task_id="task_1")
+    admitted = recollection.admit(rule, [fine, weak, own, high, tagged, through_a_fact], task_id="task_1", asked="")
     assert [one.item.id for one in admitted] == ["mem_0"]
+
+
+@pytest.mark.parametrize(
+    ("memory", "tells"),
+    [
+        ("The crane stands in Rotterdam.", True),
+        ("The crane stands in Rotterdam. Who repairs it?", True),
+        ("Where does the crane stand? In Rotterdam", True),
+        ("起重机在鹿特丹。在哪里\uff1f", True),
+        ("And where does the other crane stand?", False),
+        ("Where? And since when?", False),
+        ("起重机在哪里\uff1f", False),
+        ("where is the CRANE", False),
+        ("", False),
+    ],
+)
+def test_who_is_reminded_gets_no_question_back_and_nothing_it_has_just_been_told(memory: str, tells: bool) -> None:
+    found = hit("mem_1", 1.0, text=memory)
+    admitted = recollection.admit(RecollectionRule(), [found], task_id="", asked="Where is the crane?")
+    assert admitted == ([found] if tells else [])
+    with_a_fact = msgspec.structs.replace(found, facts=[item("itm_1", "mem_1")])
+    assert recollection.admit(RecollectionRule(), [with_a_fact], task_id="", asked="Where is the crane?")
+
+
+def test_why_nobody_is_reminded_tells_a_small_budget_from_nothing_at_all() -> None:
+    rule = RecollectionRule(token_budget=100, share=0.2)
+    assert recollection.why_nothing(rule, 0, 0) == "nothing bears on the task"
+    assert "may enter" in recollection.why_nothing(rule, 2, 0)
+    assert recollection.why_nothing(rule, 2, 1) == "what bears on the task does not fit into 20 tokens"
 
 
 @pytest.mark.parametrize(
