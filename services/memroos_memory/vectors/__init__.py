@@ -11,7 +11,7 @@ from memroos_memory.settings import MemorySettings
 from memroos_memory.vectors import stored, stores
 from memroos_memory.vectors.index import StoreIndex
 from memroos_memory.vectors.plain import PlainIndex
-from memroos_memory.vectors.ports import Point, VectorIndex, check_scopes
+from memroos_memory.vectors.ports import Point, VectorIndex
 from memroos_memory.vectors.stored import ensure_embedder
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "Point",
     "StoreIndex",
     "VectorIndex",
-    "check_scopes",
     "ensure_embedder",
     "open_index",
     "stored",

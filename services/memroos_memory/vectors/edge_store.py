@@ -18,18 +18,14 @@ import qdrant_edge as edge
 from memroos_contracts.errors import StorageFull
 from memroos_contracts.memory_errors import FilterRefused
 from memroos_memory.embedders import mem0_setup
-
-SCOPE = "scope"
-"""The only field of a point."""
+from memroos_memory.vectors.stores import SCOPE
 
 _AT_ONCE = 128
 """Points in one call of the engine, which holds the interpreter for as long."""
 
-
 _FLUSH_EVERY = 50_000
 """Points after which the engine's log is given up for what it has written: it grows by 2 kB for each point otherwise.
 Seldom, because that holds the interpreter for a quarter of a second."""
-
 
 ROOM_BYTES = 8_000_000
 """With less room on the disk nothing is written."""

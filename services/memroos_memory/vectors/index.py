@@ -95,11 +95,6 @@ class StoreIndex:
         """Return whose vectors it holds: an embedder's identity."""
         return self._current.identity if self._current is not None else self._wanted[0]
 
-    @property
-    def dimension(self) -> int:
-        """Return the length of its vectors."""
-        return self._current.dimension if self._current is not None else self._wanted[1]
-
     # -- changes -------------------------------------------------------------------------------------------------------
 
     async def upsert(self, points: Sequence[Point], *, identity: str | None = None) -> None:
@@ -142,11 +137,6 @@ class StoreIndex:
     def _recount(self, current: _Open) -> None:
         if self._local:  # a server would have to be asked each time
             self._items = current.store.count()
-
-    async def reset(self) -> None:
-        """Take everything out."""
-        await self.begin(self.identity, self.dimension)
-        await self.switch()
 
     async def begin(self, identity: str, dimension: int) -> None:
         """Begin an index beside the one that answers; from now on changes go into both, where they fit."""

@@ -57,10 +57,6 @@ class PlainIndex:
         """Check that points are there."""
         return all(point.item_seq in self._points for point in points)
 
-    async def reset(self) -> None:
-        """Take everything out."""
-        self._points.clear()
-
     async def begin(self, identity: str, dimension: int) -> None:
         """Begin an index beside the one that answers."""
         self._next = (identity, dimension, {})

@@ -55,10 +55,6 @@ class VectorIndex(Protocol):
         """Check that points are found by their own vectors; where one is not, the index has to be made anew."""
         ...
 
-    async def reset(self) -> None:
-        """Take everything out."""
-        ...
-
     async def begin(self, identity: str, dimension: int) -> None:
         """Begin an index beside the one that answers; from now on changes go into both, where they fit."""
         ...

@@ -75,7 +75,6 @@ _AFTER = Hot(
         "AND item.status <> 'deleted' ORDER BY item_vector.item_seq LIMIT :number"
     )
 )
-_REMOVE = Hot(text("DELETE FROM item_vector WHERE item_seq = :item_seq"))
 _FORGET_SOME = Hot(
     text(
         "DELETE FROM item_vector WHERE embedder_seq = :embedder_seq AND item_seq IN "
@@ -223,11 +222,6 @@ def after(tx: Read, embedder_seq: int, item_seq: int, *, limit: int) -> tuple[li
     matrix = from_bytes([row[3] for row in found])
     vectors = [StoredVector(row[0], row[1], vector) for row, vector in zip(found, matrix, strict=True)]
     return vectors, {row[0]: row[2] for row in found}
-
-
-def remove(tx: Tx, item_seqs: Iterable[int]) -> None:
-    """Forget the vectors of items, whoever made them."""
-    tx.execute_many(_REMOVE, rows=[{"item_seq": item_seq} for item_seq in item_seqs])
 
 
 def forget_some(tx: Tx, embedder_seq: int, *, limit: int) -> int:

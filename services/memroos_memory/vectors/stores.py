@@ -10,6 +10,8 @@ from memroos_memory.embedders import mem0_setup
 from memroos_memory.settings import MemorySettings
 
 SCOPE = "scope"
+"""The only field of a point."""
+
 EDGE = "memroos_edge"
 _EDGE_CLASS = "memroos_memory.vectors.edge_store.EdgeStore"
 

@@ -138,16 +138,6 @@ def test_vectors_of_another_embedder_are_refused(index: AnyIndex) -> None:
     assert run(index.count()) == 1
 
 
-def test_reset_takes_everything_out(index: AnyIndex) -> None:
-    run(index.upsert(points(rows(10))))
-
-    run(index.reset())
-
-    assert run(index.count()) == 0
-    run(index.upsert(points(rows(3))))
-    assert run(index.count()) == 3
-
-
 def test_an_index_made_anew_answers_only_after_the_switch(index: AnyIndex) -> None:
     old, new = rows(5), rows(5, 8, seed=1)
     run(index.upsert(points(old)))

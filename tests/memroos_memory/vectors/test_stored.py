@@ -1,7 +1,5 @@
 """Vectors are kept with the text they were made from, for as long as their embedder counts."""
 
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
 from tests.memroos_memory.items.conftest import MEMORY, event
@@ -13,8 +11,6 @@ from memroos_contracts.memory_errors import EmbedderFailed, WrongDimension
 from memroos_kit.db import Database
 from memroos_memory import items
 from memroos_memory.vectors import ensure_embedder, stored
-
-AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -67,15 +63,6 @@ def test_vectors_are_read_in_the_order_of_items_without_what_was_deleted(db: Dat
     assert [one.item_seq for one in rest] == [seqs[2]]
     assert digests == {seqs[2]: "sha256:1"}
     assert db.read_now(MEMORY, stored.count, embedder.seq) == 2
-
-
-def test_forgotten_vectors_are_gone_whoever_made_them(db: Database, seqs: list[int]) -> None:
-    embedder = db.write_now(MEMORY, ensure_embedder, "hash/words/16", 16)
-    put(db, embedder.seq, seqs)
-
-    db.write_now(MEMORY, stored.remove, seqs[:2])
-
-    assert sorted(db.read_now(MEMORY, stored.get, embedder.seq, seqs)) == seqs[2:]
 
 
 def test_a_vector_of_another_length_is_refused(db: Database, seqs: list[int]) -> None:
