@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench.load import ROOT
-from tests.flows.kernel import free_port
+from tests.flows.service import free_port
 
 START_S = 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")

@@ -20,6 +20,7 @@ from a2a.utils.errors import A2A_REASON_TO_ERROR, JSON_RPC_ERROR_CODE_MAP
 from a2a.utils.grpc_status import status_from_call
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.rpc import error_details_pb2
+from tests.flows.service import NO_ROOTS
 
 CARD_PATH = "/.well-known/agent-card.json"
 METHODS = {
@@ -85,7 +86,7 @@ class Door:
 
     def __init__(self, address: Address, *, timeout_s: float = 30.0) -> None:
         self.address = address
-        self.http = httpx.Client(timeout=timeout_s, trust_env=False)
+        self.http = httpx.Client(timeout=timeout_s, trust_env=False, verify=NO_ROOTS)
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
-from tests.flows.kernel import free_port
+from tests.flows.service import NO_ROOTS, free_port
 
 PROGRAM = Path(__file__).parent / "agent.py"
 START_S = 30.0
@@ -57,7 +57,7 @@ class AgentProcess:
         until = time.monotonic() + START_S
         while time.monotonic() < until and self._process.poll() is None:
             try:
-                httpx.get(f"{self.url}/seen", timeout=2, trust_env=False)
+                httpx.get(f"{self.url}/seen", timeout=2, trust_env=False, verify=NO_ROOTS)
             except httpx.TransportError:
                 time.sleep(0.05)
             else:
@@ -77,7 +77,8 @@ class AgentProcess:
 
     def seen(self) -> list[dict[str, Any]]:
         """Return method, path and headers of everything that reached it, oldest first."""
-        listed: list[dict[str, Any]] = httpx.get(f"{self.url}/seen", timeout=5, trust_env=False).json()
+        answer = httpx.get(f"{self.url}/seen", timeout=5, trust_env=False, verify=NO_ROOTS)
+        listed: list[dict[str, Any]] = answer.json()
         return listed
 
     def log(self) -> str:

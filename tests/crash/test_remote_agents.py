@@ -19,7 +19,8 @@ import msgspec
 import pytest
 from a2a.types import a2a_pb2 as pb
 from tests.crash.durable_agent import CHUNKS
-from tests.flows.kernel import RUNNER, Kernel, free_port
+from tests.flows.kernel import RUNNER, Kernel
+from tests.flows.service import free_port
 
 from memroos_kit.db import sqlite3
 

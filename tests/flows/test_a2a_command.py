@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from tests.card_server import CardServer
 from tests.conformance.processes import AgentProcess
-from tests.flows.kernel import Kernel, free_port
+from tests.flows.kernel import Kernel
+from tests.flows.service import free_port
 
 COMPLETED, FAILED, WRONG, AWAY, NEEDS_YOU, GOES_ON, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

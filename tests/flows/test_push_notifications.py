@@ -20,7 +20,8 @@ from a2a.types import a2a_pb2 as pb
 from a2a.utils import errors as sdk
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from tests.disguises import DISGUISES
-from tests.flows.kernel import Agent, Kernel, free_port
+from tests.flows.kernel import Agent, Kernel
+from tests.flows.service import free_port
 from tests.flows.test_a2a_sdk_client import client_at
 from tests.memroos.push.receiver import Got, Receiver, Reply, receiving
 
@@ -58,7 +59,7 @@ def caller(kernel: Kernel) -> Agent:
 
 
 def rest(kernel: Kernel, key: str, method: str, path: str, body: Any = None) -> httpx.Response:
-    return httpx.request(method, f"{kernel.url}{path}", json=body, headers=kernel.headers(key) | A2A, timeout=20)
+    return kernel.call(method, path, body, key=key, headers=A2A)
 
 
 def send(kernel: Kernel, caller: Agent, worker: Agent, **configuration: Any) -> httpx.Response:

@@ -8,7 +8,8 @@ import httpx
 import pytest
 from tests.conformance.processes import AgentProcess
 from tests.flows.collector import Collector, Seen
-from tests.flows.kernel import Kernel, KernelDied
+from tests.flows.kernel import Kernel
+from tests.flows.service import ServiceDied
 
 from memroos_kit.ids import new_id
 
@@ -131,7 +132,7 @@ def test_a_dead_collector_changes_nothing_for_callers(new_kernel: Callable[..., 
 
 
 def test_a_collector_without_an_address_refuses_the_start(new_kernel: Callable[..., Kernel]) -> None:
-    with pytest.raises(KernelDied, match="MEMROOS_OTEL_ENDPOINT"):
+    with pytest.raises(ServiceDied, match="MEMROOS_OTEL_ENDPOINT"):
         new_kernel(otel_endpoint="collector:4318").start()
 
 

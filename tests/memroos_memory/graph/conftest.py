@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from tests.flows.kernel import free_port
+from tests.flows.service import free_port
 from tests.memroos_memory.graph.neo4j_server.server import Neo4jServer, can_run
 from tests.memroos_memory.graph.twin import MemoryGraph
 
@@ -37,7 +37,7 @@ class Place:
             graph = self._open()
             try:
                 if not go_on:
-                    await graph.reset(None)
+                    await graph.reset()
                 return await story(graph)
             finally:
                 await graph.close()

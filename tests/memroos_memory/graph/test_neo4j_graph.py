@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 from neo4j import AsyncGraphDatabase
 from neo4j.exceptions import Neo4jError
-from tests.flows.kernel import free_port
+from tests.flows.service import free_port
 from tests.memroos_memory.graph.neo4j_server.server import Neo4jServer, can_run
 from tests.memroos_memory.graph.said import mentions, proves
 from tests.memroos_memory.graph.twin import MemoryGraph
@@ -52,7 +52,7 @@ def test_a_server_that_is_not_there_makes_it_unavailable_and_nothing_else(monkey
             graph.remove(1, [1]),
             graph.items_of([1], ["Ann"]),
             graph.neighbours([1], ["Ann"]),
-            graph.reset(None),
+            graph.reset(),
             graph.complete(),
             graph.count(),
         ):
@@ -187,7 +187,7 @@ def test_a_server_killed_in_the_middle_loses_nothing_that_was_acknowledged(serve
     async def story(graph: Neo4jGraph) -> None:
         twin = MemoryGraph()
         refused = 0
-        await graph.reset(None)
+        await graph.reset()
         for number, batch in enumerate(batches):
             if number in {20, 40}:  # while a batch is on its way
                 sending = asyncio.ensure_future(graph.put(1, batch))
@@ -215,7 +215,7 @@ def test_a_server_killed_in_the_middle_loses_nothing_that_was_acknowledged(serve
         assert await answers(graph) == await answers(twin)
         assert (await graph.state()).ready
 
-        await graph.reset(None)
+        await graph.reset()
         assert await graph.count() == GraphCount(items=0, entities=0, relations=0)
         await graph.put(1, entries[::-1])
         assert await answers(graph) == await answers(twin)

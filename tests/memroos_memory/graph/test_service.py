@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.flows.kernel import free_port
 from tests.flows.memory import Memory, viewer
+from tests.flows.service import free_port
 from tests.memroos_memory.graph.neo4j_server.server import Neo4jServer, can_run
 from tests.memroos_memory.items.conftest import ANN, START, event
 
