@@ -14,12 +14,9 @@ from msgspec import Meta
 from memroos_contracts.governance import INTERNAL, Label
 from memroos_contracts.identity import WorkspaceId
 from memroos_contracts.memory_filters import Filter
-from memroos_contracts.memory_items import ItemKind, ItemView
+from memroos_contracts.memory_items import Instant, ItemKind, ItemView, Name, Text
 
-Text = Annotated[str, Meta(min_length=1, max_length=65_536)]
-Name = Annotated[str, Meta(max_length=200)]
 QueryText = Annotated[str, Meta(min_length=1, max_length=4_000)]
-Instant = Annotated[datetime, Meta(tz=True)]
 Limit = Annotated[int, Meta(ge=1, le=100)]
 
 

@@ -11,9 +11,8 @@ A field is one of `Field`, or `data.` and a name for what the author put into th
 no field: who may see what is decided elsewhere, and no filter can widen it.
 """
 
-from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -176,5 +175,3 @@ class Exists(_Op, frozen=True, tag="exists"):
 
 
 Filter = And | Or | Not | Eq | Ne | Gt | Gte | Lt | Lte | In | NotIn | Between | Contains | Exists
-
-Comparable = None | str | int | float | bool | datetime | frozenset[str] | dict[str, Any]
