@@ -12,6 +12,7 @@ from tests.conftest import START
 from memroos.memory import HttpMemoryStore, MemoryTwin
 from memroos.memory.queries import item_of
 from memroos.memory.rules import prompts, readers
+from memroos_contracts import labels
 from memroos_contracts.errors import MemroosError, NotFound
 from memroos_contracts.memory import ContextRequest, ContextResult, IngestEvent, RecallItem, RecallQuery, Removal
 from memroos_contracts.memory_errors import ItemChanged
@@ -203,7 +204,7 @@ class ServiceTwin:
         if body["viewer"]["workspace_id"] != item.workspace_id:
             return False
         names = (item.author, item.owner, f"agent:{item.agent_id}")
-        return reader in names or (reader == readers.EVERYTHING and not readers.is_private(item.label))
+        return reader in names or (reader == readers.EVERYTHING and not labels.is_private(item.label))
 
 
 def learned(item_id: str, *sources: str, author: str, **others: Any) -> ItemView:

@@ -9,6 +9,7 @@ from tests.actors import OTHER_WORKSPACE
 
 from memroos import audit, memory
 from memroos.memory.rules import readers
+from memroos_contracts import labels
 from memroos_contracts.governance import INTERNAL, Label, Sensitivity
 from memroos_contracts.identity import DEFAULT_WORKSPACE, WorkspaceId
 from memroos_contracts.memory import (
@@ -51,7 +52,7 @@ def event(number: int, text: str, *, author: str = ANNA, label: Label = INTERNAL
 
 def ingest(store: MemoryStore, *events: MemoryEventView) -> IngestReport:
     handed_over = [
-        IngestEvent(one, tuple(readers.readers_of(one)), readers.is_private(one.label), position)
+        IngestEvent(one, tuple(readers.readers_of(one)), labels.is_private(one.label), position)
         for position, one in enumerate(events, start=1)
     ]
     return asyncio.run(store.ingest(handed_over))

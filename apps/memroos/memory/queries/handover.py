@@ -8,6 +8,7 @@ from sqlalchemy import and_, bindparam, func, literal_column, select
 from memroos.memory.models import MemoryAside, MemoryEvent, MemoryHandover, MemoryHidden, MemoryRemoval
 from memroos.memory.queries.events import Row, counts_for, is_there, rows, view, whose
 from memroos.memory.rules import readers
+from memroos_contracts import labels
 from memroos_contracts.memory import IngestEvent, MemoryEventView
 from memroos_kit.db import Hot, Read
 
@@ -46,7 +47,6 @@ _REMOVALS = Hot(
     .limit(bindparam("most"))
 )
 _HIDDEN = Hot(select(MemoryHidden.removal_seq).where(MemoryHidden.target_id == bindparam("target")))
-_ASIDES = Hot(select(func.count()).select_from(MemoryAside))
 _LAST_REMOVAL_BEFORE = Hot(select(func.coalesce(func.max(_R.seq), 0)).where(_R.after_seq < bindparam("position")))
 
 
@@ -80,19 +80,6 @@ class Batch(msgspec.Struct, frozen=True):
     removals: list[RemovalRow] = []
 
 
-class Backlog(msgspec.Struct, frozen=True):
-    """How much has not been handed over."""
-
-    place: Place
-    last: Place
-    aside: int
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether everything is handed over, but what was put aside."""
-        return self.place.event_seq >= self.last.event_seq and self.place.removal_seq >= self.last.removal_seq
-
-
 def get_place(tx: Read) -> Place:
     """Return how far the log has been handed over."""
     return Place(*tx.execute(_PLACE).fetchone())
@@ -101,11 +88,6 @@ def get_place(tx: Read) -> Place:
 def get_last(tx: Read) -> Place:
     """Return where the log ends."""
     return Place(tx.execute(_LAST_EVENT).fetchone()[0], tx.execute(_LAST_REMOVAL).fetchone()[0])
-
-
-def get_backlog(tx: Read) -> Backlog:
-    """Return how much waits, in all workspaces."""
-    return Backlog(get_place(tx), get_last(tx), tx.execute(_ASIDES).fetchone()[0])
 
 
 def count_pending(tx: Read, place: Place, workspace: str, reader: str = readers.EVERYTHING) -> int:
@@ -187,4 +169,4 @@ def _holds(tx: Read, removal: RemovalRow) -> bool:
 def _handed(row: Row) -> IngestEvent:
     event: MemoryEventView = view(row)
     names = tuple(reader for reader in readers.readers_of(event) if reader != readers.EVERYTHING)
-    return IngestEvent(event, names, readers.is_private(event.label), row.seq)
+    return IngestEvent(event, names, labels.is_private(event.label), row.seq)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 from memroos.memory.router.service import Service, viewer_of
-from memroos.memory.rules import answers
+from memroos.memory.rules import answers, ids
 from memroos.memory.service import disclose_history, disclose_item, disclose_items, removing
 from memroos.memory.service.effects import Change
 from memroos.memory.service.writing import Event
@@ -29,7 +29,6 @@ from memroos_kit import cursors
 from memroos_kit.db import Read, Tx
 from memroos_kit.db.once import Idempotency
 
-EVENT_PREFIX = "mem_"
 CATCH_UP_S = 0.5
 HAND_OVER_S = 5.0
 """How long a look at one event waits until the service has it; on a quiet machine some milliseconds."""
@@ -154,7 +153,7 @@ class Items:
             NotFound: there is none of this id, it was deleted before, or it belongs to others.
             MemoryServiceUnavailable: it is no event, and the service that knows it is away; nothing happened.
         """
-        if memory_id.startswith(EVENT_PREFIX):
+        if ids.is_event(memory_id):
             await self._db.write(actor, removing.remove_event, memory_id, reason=reason)
             return
         if not self._service.is_configured:
@@ -230,8 +229,7 @@ class Items:
             MemoryServiceUnavailable: the service is away, or has not taken the event over yet.
         """
         await self._db.read(actor, removing.demand_visible, item_id)
-        is_event = item_id.startswith(EVENT_PREFIX)
-        there = not is_event or await self._service.caught_up(HAND_OVER_S)
+        there = not ids.is_event(item_id) or await self._service.caught_up(HAND_OVER_S)
         try:
             return await self._service.store.get_item(viewer_of(actor), item_id)
         except NotFound as error:

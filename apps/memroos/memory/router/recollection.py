@@ -9,13 +9,13 @@ from memroos.memory.queries import recollection as queries
 from memroos.memory.queries.traces import list_recollections
 from memroos.memory.router.recalls import Recalls
 from memroos.memory.router.service import Service, viewer_of
-from memroos.memory.rules import prompts
+from memroos.memory.rules import ids, prompts
 from memroos.memory.rules import recollection as rules
 from memroos.memory.service import recollection as verbs
 from memroos.memory.service.recollection import Reminder
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.governance import INTERNAL, Label
-from memroos_contracts.identity import Actor, AgentId, Role, WorkspaceId
+from memroos_contracts.identity import Actor, AgentId, Role, WorkspaceId, service_actor
 from memroos_contracts.memory import RecallItem, RecallRequest, RecallResult
 from memroos_contracts.recollection import (
     DryRunReport,
@@ -116,12 +116,12 @@ class Recollection:
         written, taken = prompts.write(hits[: rule.limit], budget=rules.budget(rule), form="text")
         if not taken and not abstained:
             abstained = rules.why_nothing(rule, len(found), len(hits))
-        ids = [hit.item.id for hit in taken]
-        return DryRunRow(task.task_id, task.agent_id, ids, prompts.tokens_of(written), abstained)
+        taken_ids = [hit.item.id for hit in taken]
+        return DryRunRow(task.task_id, task.agent_id, taken_ids, prompts.tokens_of(written), abstained)
 
     async def look_back(self, workspace: WorkspaceId, task_id: str) -> int:
         """Note which reminders came back in what the agent said in a task; returns how many did. May be repeated."""
-        kernel = Actor(role=Role.SERVICE, id="kernel", workspace=workspace)
+        kernel = service_actor("kernel", workspace)
         used = 0
         for trace in await self._db.read(kernel, list_recollections, task_id):
             said = await self._db.read(kernel, queries.list_said, task_id, trace.agent_id)
@@ -134,7 +134,7 @@ class Recollection:
         return used
 
     async def _text(self, kernel: Actor, trace: MemoryTraceView, item_id: str) -> str:
-        if item_id.startswith("mem_"):
+        if ids.is_event(item_id):
             return await self._db.read(kernel, queries.find_text, item_id)
         try:
             item = await self._service.store.get_item(viewer_of(agent_actor(trace.agent_id, kernel.workspace)), item_id)

@@ -6,17 +6,12 @@ who run a workspace find all of it, but what is restricted or secret: that stays
 
 from hashlib import blake2b
 
-from memroos_contracts.governance import Label, Sensitivity
 from memroos_contracts.identity import Actor, Role
+from memroos_contracts.labels import is_private
 from memroos_contracts.memory import MemoryEventView
 
 EVERYTHING = ""
 """The reader for whom a workspace's memories are all there, but the private ones."""
-
-
-def is_private(label: Label) -> bool:
-    """Answer whether content with this label stays with those it belongs to."""
-    return label.sensitivity is Sensitivity.RESTRICTED or "secret" in label.tags
 
 
 def readers_of(event: MemoryEventView) -> list[str]:
@@ -28,7 +23,7 @@ def readers_of(event: MemoryEventView) -> list[str]:
 
 def reader_of(actor: Actor) -> str:
     """Return as whom an actor reads: agents and services as themselves, people and the kernel as the workspace."""
-    own = actor.role is Role.AGENT or (actor.role is Role.SERVICE and actor.id != "kernel")
+    own = actor.role in {Role.AGENT, Role.SERVICE} and not _is_kernel(actor)
     return actor.principal if own else EVERYTHING
 
 
@@ -43,14 +38,16 @@ def can_read(actor: Actor, event: MemoryEventView) -> bool:
 
     The kernel sees to all of them; everybody else finds by its id what a question would find, and what is their own.
     """
-    if actor.role is Role.SERVICE and actor.id == "kernel":
-        return True
-    return not {reader_of(actor), actor.principal}.isdisjoint(readers_of(event))
+    return _is_kernel(actor) or not {reader_of(actor), actor.principal}.isdisjoint(readers_of(event))
 
 
 def can_remove(actor: Actor, event: MemoryEventView) -> bool:
     """Answer whether somebody may ask for a memory's end: of what is private too, without having seen it."""
     return reader_of(actor) == EVERYTHING or can_read(actor, event)
+
+
+def _is_kernel(actor: Actor) -> bool:
+    return actor.role is Role.SERVICE and actor.id == "kernel"
 
 
 def token(workspace: str, reader: str) -> str:

@@ -23,7 +23,6 @@ from memroos_contracts.memory import (
 )
 from memroos_contracts.memory_items import ItemView, VersionView
 from memroos_contracts.pages import Page
-from memroos_contracts.recollection import TraceHit
 from memroos_kit import cursors
 from memroos_kit.db import Tx
 
@@ -56,8 +55,8 @@ def disclose(tx: Tx, request: RecallRequest, found: RecallResult, *, took_s: flo
         task_id=request.task_id or "",
         arms=found.arms,
         missing=found.missing,
-        hits=[_trace_hit(item) for item in items],
-        tokens=sum(map(_tokens, items)),
+        hits=items,
+        tokens=sum(map(traces.size_of, items)),
         abstained="" if items else "nothing bears on the question",
         took_s=took_s,
     )
@@ -86,7 +85,7 @@ def disclose_context(tx: Tx, request: ContextRequest, found: ContextResult, *, t
         purpose=request.purpose,
         arms=found.arms,
         missing=found.missing,
-        hits=[_trace_hit(item) for item in shown],
+        hits=shown,
         tokens=found.tokens,
         abstained="" if shown else _why_empty(found),
         took_s=took_s,
@@ -117,14 +116,6 @@ def _decide(
         redacted=redacted,
     )
     return ([answers.without_content(item) for item in items] if redacted else items), label
-
-
-def _trace_hit(hit: RecallItem) -> TraceHit:
-    return TraceHit(hit.item.id, hit.score, _tokens(hit))
-
-
-def _tokens(hit: RecallItem) -> int:
-    return prompts.tokens_of(hit.item.text or "")
 
 
 def disclose_items(tx: Tx, name: str, items: Sequence[ItemView]) -> list[ItemView]:

@@ -21,7 +21,6 @@ from memroos_contracts.recollection import (
     MemoryTraceView,
     NewRecollectionPolicy,
     RecollectionPolicyView,
-    TraceHit,
 )
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Tx
@@ -143,7 +142,7 @@ def remind(tx: Tx, reminder: Reminder) -> str:
         policy_id=reminder.policy.id,
         arms=reminder.arms,
         missing=reminder.missing,
-        hits=[TraceHit(hit.item.id, hit.score, prompts.tokens_of(hit.item.text or "")) for hit in taken],
+        hits=taken,
         tokens=prompts.tokens_of(written),
         abstained=abstained,
         took_s=reminder.took_s,

@@ -9,10 +9,11 @@ from sqlalchemy import insert, text
 from memroos import audit
 from memroos.memory.models import MemoryTrace
 from memroos.memory.queries.traces import list_traces
-from memroos.memory.rules import readers
+from memroos.memory.rules import prompts
 from memroos.memory.service.writing import Event
+from memroos_contracts import labels
 from memroos_contracts.governance import Asset, Label
-from memroos_contracts.memory import Arm
+from memroos_contracts.memory import Arm, RecallItem
 from memroos_contracts.pages import Page
 from memroos_contracts.recollection import MemoryTraceView, TraceHit
 from memroos_kit.clock import to_micros
@@ -36,47 +37,49 @@ class Handout(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
     """`recall`, `context` or `recollection`."""
     query: str
-    agent_id: str = ""
     task_id: str = ""
     purpose: str = ""
     policy_id: str = ""
     arms: Sequence[Arm] = ()
     missing: Sequence[Arm] = ()
-    hits: Sequence[TraceHit] = ()
+    hits: Sequence[RecallItem] = ()
     tokens: int = 0
     abstained: str = ""
     took_s: float = 0.0
 
 
-def keep_trace(tx: Tx, handout: Handout, label: Label) -> str:
-    """Keep that memory was handed out, in the same transaction as the ledger's entry; returns the trace's id.
+def keep_trace(tx: Tx, handout: Handout, label: Label) -> None:
+    """Keep that memory was handed out, in the same transaction as the ledger's entry.
 
     Args:
         label: of all that was handed out, and of what was asked with. The question is not kept where that is private:
             it speaks of the same.
     """
-    trace_id = tx.new_id("mtr")
     tx.execute(
         _ADD,
-        id=trace_id,
+        id=tx.new_id("mtr"),
         workspace_id=tx.actor.workspace,
         cause=handout.cause,
         actor=tx.actor.principal,
-        agent_id=handout.agent_id or tx.actor.agent or "",
+        agent_id=tx.actor.agent or "",
         task_id=handout.task_id,
         purpose=handout.purpose,
         policy_id=handout.policy_id,
         query_digest=audit.digest(handout.query),
-        query=None if readers.is_private(label) else handout.query,
+        query=None if labels.is_private(label) else handout.query,
         arms=_list(handout.arms),
         missing=_list(handout.missing),
-        hits=_list(handout.hits),
+        hits=_list([TraceHit(hit.item.id, hit.score, size_of(hit)) for hit in handout.hits]),
         tokens=handout.tokens,
         abstained=handout.abstained,
         took_us=round(handout.took_s * 1_000_000),
         at=to_micros(tx.now),
     )
-    return trace_id
+
+
+def size_of(hit: RecallItem) -> int:
+    """Return about how many tokens of text a hit gives out."""
+    return prompts.tokens_of(hit.item.text or "")
 
 
 def read_traces(

@@ -14,6 +14,7 @@ from memroos.memory import bell, queries
 from memroos.memory.errors import NotYourStream
 from memroos.memory.models import MemoryEvent, MemoryScope
 from memroos.memory.rules import readers
+from memroos_contracts import labels
 from memroos_contracts.errors import InvalidRequest, TooLarge
 from memroos_contracts.governance import INTERNAL, Action, Asset, Label
 from memroos_contracts.memory import (
@@ -32,7 +33,6 @@ TEXT_BYTES_MAX = 65_536
 """Longest text of one event; longer things are artifacts, kept by who made them."""
 
 DATA_BYTES_MAX = 65_536
-PAGE = 50
 
 
 class Event(StrEnum):
@@ -43,7 +43,6 @@ class Event(StrEnum):
     RECALLED = "memory.recalled"
     TRACES_READ = "memory.traces_read"
     REMOVED = "memory.removed"
-    RESTORED = "memory.restored"
     UPDATED = "memory.updated"
     SUPERSEDED = "memory.superseded"
     ROLLED_BACK = "memory.rolled_back"
@@ -301,7 +300,7 @@ def _add(tx: Tx, event: MemoryEventView) -> MemoryEventView:
         "data": _json(event.data),
         "source": _json(event.source),
         "label": msgspec.json.encode(event.label, order="sorted").decode(),
-        "private": int(readers.is_private(event.label)),
+        "private": int(labels.is_private(event.label)),
         "created_at": to_micros(event.created_at),
         "occurred_at": None if event.occurred_at is None else to_micros(event.occurred_at),
     }

@@ -16,7 +16,8 @@ import structlog
 
 from memroos.memory.bell import Bell
 from memroos.memory.queries import handover as queries
-from memroos.memory.queries.handover import Backlog, Batch, Place, RemovalRow
+from memroos.memory.queries.handover import Batch, Place, RemovalRow
+from memroos.memory.rules import ids
 from memroos.memory.service import handover as verbs
 from memroos_contracts.errors import ErrorKind, MemroosError, NotFound
 from memroos_contracts.identity import WorkspaceId, service_actor
@@ -77,7 +78,6 @@ class HandOverStanding(msgspec.Struct, frozen=True):
 
     connected: bool
     """Whether the last contact succeeded."""
-    handed_over: int
     failures: int
     """In a row."""
     error: str
@@ -103,7 +103,6 @@ class HandOver:
         self._rung = asyncio.Event()
         self._moved = asyncio.Event()
         self._greeted = False
-        self._handed_over = 0
         self._failures = 0
         self._breaking = 0
         self._error = ""
@@ -112,7 +111,7 @@ class HandOver:
     @property
     def standing(self) -> HandOverStanding:
         """How it stands."""
-        return HandOverStanding(self._greeted, self._handed_over, self._failures, self._error, self._since)
+        return HandOverStanding(self._greeted, self._failures, self._error, self._since)
 
     async def run(self, stop: Stopping) -> None:
         """Hand over until the process ends."""
@@ -146,14 +145,14 @@ class HandOver:
             await self._greet()
         batch = await self._db.read(_KERNEL, queries.next_batch, most=BATCH_EVENTS, most_bytes=BATCH_BYTES)
         if batch.place == batch.start:
-            self._succeeded(0)
+            self._succeeded()
             return False
         if batch.events:
             await self._hand_over(batch.events, batch.place)
         else:
             await self._remove(batch)
             await self._db.write(_KERNEL, verbs.move, batch.place)
-        self._succeeded(len(batch.events))
+        self._succeeded()
         return True
 
     async def caught_up(self, timeout_s: float) -> bool:
@@ -192,10 +191,6 @@ class HandOver:
                 await self._db.write(_KERNEL, verbs.take_back, after)
                 taken += 1
         return taken
-
-    async def backlog(self) -> Backlog:
-        """Return how much waits."""
-        return await self._db.read(_KERNEL, queries.get_backlog)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -257,14 +252,13 @@ class HandOver:
                 raise
             _log.error("the memory service refused a removal", problem=error.slug(), detail=error.detail)
 
-    def _succeeded(self, events: int) -> None:
+    def _succeeded(self) -> None:
         if self._since is not None:
             _log.info("the memory service is back", failures=self._failures)
         self._greeted = True
         self._failures = 0
         self._error = ""
         self._since = None
-        self._handed_over += events
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
@@ -282,7 +276,7 @@ class HandOver:
 
 
 def _is_item(row: RemovalRow) -> bool:
-    return not row.target_id.startswith("mem_")
+    return not ids.is_event(row.target_id)
 
 
 def _removal(row: RemovalRow) -> Removal:
