@@ -1,7 +1,7 @@
 """The graph of entities and relations, and the items that prove them.
 
 An item mentions entities; an item with a triple also proves a relation between two of them, valid as long as the item
-says. All of it is derived from the items and can be made anew: `reset(None)`, `put` everything that is not deleted,
+says. All of it is derived from the items and can be made anew: `reset()`, `put` everything that is not deleted,
 `complete()`. Until then `state()` says that it is not ready, also after a damaged or missing file was replaced by an
 empty one. `put` replaces what an item said before, `remove` takes it away; entities that nobody mentions any more go
 with it. Every entity belongs to one scope: no way leads from one to another.

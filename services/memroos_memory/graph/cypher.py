@@ -91,9 +91,3 @@ DELETE_SOME = tuple(
     f"MATCH (n:{label}) WITH n LIMIT $some DETACH DELETE n RETURN count(*)"
     for label in ("MemroosItem", "MemroosEntity")
 )
-DELETE_SOME_OF_SCOPE = (
-    "MATCH (n:MemroosItem) WHERE n.scope = $scope AND n.seq IS NOT NULL WITH n LIMIT $some "
-    "DETACH DELETE n RETURN count(*)",
-    "MATCH (n:MemroosEntity) WHERE n.scope = $scope AND n.name IS NOT NULL WITH n LIMIT $some "
-    "DETACH DELETE n RETURN count(*)",
-)

@@ -13,10 +13,9 @@ from neo4j.exceptions import ClientError, DriverError, Neo4jError
 from memroos_contracts.memory_errors import IndexUnavailable
 from memroos_contracts.memory_work import Index, IndexState
 from memroos_kit import log
-from memroos_kit.clock import from_micros
 from memroos_memory.graph import cypher
 from memroos_memory.graph.port import HOPS_MAX, HUB, ROWS_MAX, GraphCount, GraphEntry, GraphHit, Neighbour
-from memroos_memory.graph.ranking import Reached, Said, choose, micros_or_none, names_of, rank, said
+from memroos_memory.graph.ranking import Reached, Said, choose, micros_or_none, names_of, neighbour, rank, said
 
 CHUNK = 500
 """Items per transaction."""
@@ -97,17 +96,16 @@ class Neo4jGraph:
         rows = await self._read(
             lambda tx: _rows(tx, cypher.NEIGHBOURS, **wanted, limit=max(limit, 0), never=_NEVER),
         )
-        return [_neighbour(row) for row in rows]
+        return [neighbour(what, items) for *what, items in rows]
 
-    async def reset(self, scope_seq: int | None = None) -> None:
-        """Empty it, or what belongs to one scope."""
-        if scope_seq is None:
-            await self._write(lambda tx: _rows(tx, cypher.UNMARK_WHOLE))
-        for statement in cypher.DELETE_SOME if scope_seq is None else cypher.DELETE_SOME_OF_SCOPE:
+    async def reset(self) -> None:
+        """Empty it."""
+        await self._write(lambda tx: _rows(tx, cypher.UNMARK_WHOLE))
+        for statement in cypher.DELETE_SOME:
             deleted = 1
             while deleted:  # in parts: one transaction over a large graph does not fit into the server's memory
                 ((deleted,),) = await self._write(
-                    lambda tx, statement=statement: _rows(tx, statement, scope=scope_seq, some=CHUNK * 10)  # type: ignore[misc]
+                    lambda tx, statement=statement: _rows(tx, statement, some=CHUNK * 10)  # type: ignore[misc]
                 )
 
     async def complete(self) -> None:
@@ -279,16 +277,3 @@ async def _mentioning(tx: _Transaction, chosen: Iterable[Reached]) -> dict[tuple
         for scope_seq, names in by_scope.items()
         for name, items in await _rows(tx, cypher.MENTIONING, scope=scope_seq, names=names)
     }
-
-
-def _neighbour(row: Sequence[Any]) -> Neighbour:
-    scope_seq, subject, relation, object_, valid_from, valid_to, items = row
-    return Neighbour(
-        scope_seq=scope_seq,
-        subject=subject,
-        relation=relation,
-        object=object_,
-        valid_from=None if valid_from is None else from_micros(valid_from),
-        valid_to=None if valid_to is None else from_micros(valid_to),
-        items=tuple(sorted(items)),
-    )

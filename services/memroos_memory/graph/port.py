@@ -114,8 +114,8 @@ class Graph(Protocol):
         """Return the relations from and to these entities, by scope, subject, relation, object and interval."""
         ...
 
-    async def reset(self, scope_seq: int | None = None) -> None:
-        """Empty it, or what belongs to one scope. Emptied as a whole it is incomplete until `complete`."""
+    async def reset(self) -> None:
+        """Empty it; it is incomplete until `complete`."""
         ...
 
     async def complete(self) -> None:

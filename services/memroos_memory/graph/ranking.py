@@ -4,12 +4,12 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from memroos_contracts.memory_items import Triple
-from memroos_kit.clock import to_micros
+from memroos_kit.clock import from_micros, to_micros
 from memroos_memory.graph.names import entity_name
-from memroos_memory.graph.port import ENTITIES_MAX, HUB, REACHED_MAX, ROWS_MAX, GraphEntry, GraphHit
+from memroos_memory.graph.port import ENTITIES_MAX, HUB, REACHED_MAX, ROWS_MAX, GraphEntry, GraphHit, Neighbour
 
 
 class Reached(NamedTuple):
@@ -75,6 +75,25 @@ def rank(chosen: Sequence[Reached], items: Mapping[tuple[int, str], Sequence[int
     # fsum: the same sum in whatever order a store returned its rows.
     hits = [GraphHit(item_seq, math.fsum(weights), hops[item_seq]) for item_seq, weights in parts.items()]
     return sorted(hits, key=lambda hit: (-hit.weight, hit.item_seq))[: max(limit, 0)]
+
+
+def neighbour(what: Sequence[Any], items: Iterable[int]) -> Neighbour:
+    """Return a relation.
+
+    Args:
+        what: its scope, subject, type, object, and since and until when it holds, as it is stored.
+        items: `item_seq` of the items that prove it.
+    """
+    scope_seq, subject, relation, object_, valid_from, valid_to = what
+    return Neighbour(
+        scope_seq=scope_seq,
+        subject=subject,
+        relation=relation,
+        object=object_,
+        valid_from=None if valid_from is None else from_micros(valid_from),
+        valid_to=None if valid_to is None else from_micros(valid_to),
+        items=tuple(sorted(items)),
+    )
 
 
 def micros_or_none(at: datetime | None) -> int | None:

@@ -17,12 +17,11 @@ from memroos_contracts.errors import MemroosError
 from memroos_contracts.memory_errors import IndexUnavailable
 from memroos_contracts.memory_work import Index, IndexState
 from memroos_kit import log
-from memroos_kit.clock import from_micros
 from memroos_kit.db.engine import READER_PRAGMAS, WRITER_PRAGMAS, storage_error
 from memroos_kit.sqlite import sqlite3
 from memroos_memory.graph import tables
 from memroos_memory.graph.port import HOPS_MAX, HUB, ROWS_MAX, GraphCount, GraphEntry, GraphHit, Neighbour
-from memroos_memory.graph.ranking import Reached, Said, choose, micros_or_none, names_of, rank, said
+from memroos_memory.graph.ranking import Reached, Said, choose, micros_or_none, names_of, neighbour, rank, said
 
 CHUNK = 500
 """Items per transaction; it takes some 50 ms."""
@@ -83,11 +82,8 @@ class SqliteGraph:
         """Return the relations from and to these entities."""
         return await self._read(_neighbours, scopes, names_of(entities), limit=limit, at=micros_or_none(at))
 
-    async def reset(self, scope_seq: int | None = None) -> None:
-        """Empty it, or what belongs to one scope."""
-        if scope_seq is not None:
-            await self._write(_empty_scope, scope_seq)
-            return
+    async def reset(self) -> None:
+        """Empty it."""
         # A new file instead of an emptied one: it also helps where the folder was deleted under a running service.
         self._check_open()
         await self._in(self._writes, self._begin_anew)
@@ -314,11 +310,6 @@ def _remove(connection: Any, scope_seq: int, item_seqs: Sequence[int]) -> None:
             connection.execute(statement, {"scope_seq": scope_seq, "item_seq": item_seq})
 
 
-def _empty_scope(connection: Any, scope_seq: int) -> None:
-    for statement in tables.EMPTY_SCOPE:
-        connection.execute(statement, {"scope_seq": scope_seq})
-
-
 def _mark_whole(connection: Any) -> None:
     connection.execute(tables.MARK_WHOLE)
 
@@ -348,18 +339,7 @@ def _neighbours(
     rows = connection.execute(
         tables.NEIGHBOURS, {"scopes": _json(scopes), "names": _json(names), "at": at, "limit": max(limit, 0)}
     )
-    return [
-        Neighbour(
-            scope_seq=scope_seq,
-            subject=subject,
-            relation=relation,
-            object=object_,
-            valid_from=None if valid_from is None else from_micros(valid_from),
-            valid_to=None if valid_to is None else from_micros(valid_to),
-            items=tuple(sorted(msgspec.json.decode(items))),
-        )
-        for scope_seq, subject, relation, object_, valid_from, valid_to, items in rows
-    ]
+    return [neighbour(what, msgspec.json.decode(items)) for *what, items in rows]
 
 
 def _count(connection: Any) -> GraphCount:

@@ -39,11 +39,6 @@ FORGET = (
     "DELETE FROM mention WHERE scope_seq = :scope_seq AND item_seq = :item_seq",
     "DELETE FROM item WHERE scope_seq = :scope_seq AND item_seq = :item_seq",
 )
-EMPTY_SCOPE = (
-    "DELETE FROM relation WHERE scope_seq = :scope_seq",
-    "DELETE FROM mention WHERE scope_seq = :scope_seq",
-    "DELETE FROM item WHERE scope_seq = :scope_seq",
-)
 ADD_ITEM = "INSERT INTO item (scope_seq, item_seq, item_id) VALUES (:scope_seq, :item_seq, :item_id)"
 ADD_ENTITY = "INSERT INTO entity (scope_seq, name) VALUES (:scope_seq, :name) ON CONFLICT DO NOTHING"
 ADD_MENTION = """

@@ -174,11 +174,11 @@ def test_a_change_in_one_scope_leaves_the_others_alone(place: Place) -> None:
         for scope in (1, 2, 3):
             await graph.put(scope, [proves(7, "Ann", "lives_in", "Berlin")])
         await graph.remove(1, [7])
-        await graph.reset(2)
 
-        assert await found(graph, "Ann", scopes=(1, 2)) == []
-        assert await found(graph, "Ann", scopes=(3,)) == [7]
-        assert await graph.count() == GraphCount(items=1, entities=2, relations=1)
+        assert await found(graph, "Ann", scopes=(1,)) == []
+        for scope in (2, 3):
+            assert await found(graph, "Ann", scopes=(scope,)) == [7]
+        assert await graph.count() == GraphCount(items=2, entities=4, relations=2)
 
     place.tell(story)
 
@@ -345,13 +345,12 @@ def test_it_is_ready_when_everything_was_put_and_stays_so(place: Place) -> None:
         await graph.put(1, [proves(1, "Ann", "knows", "Bob")])
         assert (await graph.state()).detail != ""
         await graph.complete()
-        await graph.reset(9)
         assert ((await graph.state()).ready, (await graph.state()).items) == (True, 1)
 
     async def look(graph: Graph) -> None:
         assert (await graph.state()).ready
         assert await found(graph, "Ann") == [1]
-        await graph.reset(None)
+        await graph.reset()
         assert not (await graph.state()).ready
         assert await graph.count() == EMPTY
 
@@ -363,7 +362,7 @@ def test_it_is_ready_when_everything_was_put_and_stays_so(place: Place) -> None:
 def test_a_closed_graph_says_that_it_is_not_there(place: Place) -> None:
     async def story(graph: Graph) -> None:
         await graph.close()
-        for work in (graph.items_of([1], ["a"]), graph.put(1, [mentions(1, "a")]), graph.count(), graph.reset(None)):
+        for work in (graph.items_of([1], ["a"]), graph.put(1, [mentions(1, "a")]), graph.count(), graph.reset()):
             with pytest.raises(IndexUnavailable):
                 await work
         assert not (await graph.state()).ready
@@ -398,7 +397,7 @@ def test_built_anew_it_gives_the_same_answers(place: Place) -> None:
     entries += [mentions(seq, f"e{seq % 11}", "Ann") for seq in range(80, 120)]
 
     async def answers(graph: Graph, given: list[GraphEntry]) -> list[object]:
-        await graph.reset(None)
+        await graph.reset()
         for start in range(0, len(given), 10):
             await graph.put(1, given[start : start + 10])
         await graph.complete()

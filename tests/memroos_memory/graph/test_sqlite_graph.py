@@ -134,7 +134,7 @@ def test_a_folder_deleted_under_it_comes_back_with_a_reset(path: Path) -> None:
     async def story(graph: Graph) -> None:
         await build(graph)
         shutil.rmtree(path.parent)
-        await graph.reset(None)
+        await graph.reset()
         await build(graph)
 
     tell(path, story)
@@ -152,7 +152,7 @@ def test_a_folder_that_cannot_be_made_leaves_it_unavailable(path: Path) -> None:
     path.parent.write_text("a file where the folder should be")
 
     async def story(graph: Graph) -> None:
-        for work in (graph.count(), graph.put(1, [mentions(1, "Ann")]), graph.reset(None)):
+        for work in (graph.count(), graph.put(1, [mentions(1, "Ann")]), graph.reset()):
             with pytest.raises(IndexUnavailable, match="cannot be used"):
                 await work
         assert "cannot be used" in (await graph.state()).detail

@@ -5,10 +5,9 @@ from datetime import datetime
 
 from memroos_contracts.memory_errors import IndexUnavailable
 from memroos_contracts.memory_work import Index, IndexState
-from memroos_kit.clock import from_micros
 from memroos_memory.graph import GraphCount, GraphEntry, GraphHit, Neighbour
 from memroos_memory.graph.port import HOPS_MAX, HUB
-from memroos_memory.graph.ranking import Reached, Said, choose, micros_or_none, names_of, rank, said
+from memroos_memory.graph.ranking import Reached, Said, choose, micros_or_none, names_of, neighbour, rank, said
 
 _Entity = tuple[int, str]
 
@@ -70,13 +69,13 @@ class MemoryGraph:
                 proofs.setdefault(key, []).append(item_seq)
         never = -(2**63)
         ordered = sorted(proofs, key=lambda key: (*key[:4], *(never if at is None else at for at in key[4:])))
-        return [_neighbour(key, proofs[key]) for key in ordered[: max(limit, 0)]]
+        return [neighbour(key, proofs[key]) for key in ordered[: max(limit, 0)]]
 
-    async def reset(self, scope_seq: int | None = None) -> None:
-        """Empty it, or what belongs to one scope."""
+    async def reset(self) -> None:
+        """Empty it."""
         self._check()
-        self._whole = self._whole and scope_seq is not None
-        self._items = {key: item for key, item in self._items.items() if scope_seq not in (None, key[0])}
+        self._whole = False
+        self._items.clear()
 
     async def complete(self) -> None:
         """Take note that everything in the truth has been put."""
@@ -102,7 +101,7 @@ class MemoryGraph:
 
     def _check(self) -> None:
         if self._closed:
-            raise IndexUnavailable("The graph is closed.", index="graph")
+            raise IndexUnavailable("The graph is closed.", index=Index.GRAPH.value)
 
     def _mentions(self) -> dict[_Entity, list[int]]:
         found: dict[_Entity, list[int]] = {}
@@ -123,16 +122,3 @@ class MemoryGraph:
 def _holds(item: Said, at: int | None) -> bool:
     since = item.valid_from is None or at is None or item.valid_from <= at
     return since and (item.valid_to is None or at is None or item.valid_to > at)
-
-
-def _neighbour(key: tuple[int, str, str, str, int | None, int | None], items: list[int]) -> Neighbour:
-    scope, subject, relation, object_, valid_from, valid_to = key
-    return Neighbour(
-        scope_seq=scope,
-        subject=subject,
-        relation=relation,
-        object=object_,
-        valid_from=None if valid_from is None else from_micros(valid_from),
-        valid_to=None if valid_to is None else from_micros(valid_to),
-        items=tuple(items),
-    )
