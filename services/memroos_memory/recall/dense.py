@@ -40,12 +40,15 @@ class Matrix:
 
     Attributes:
         rows: whose scores it gives.
+        seqs: the items that have a vector, in order.
+        marks: of the texts they are made from.
         complete: whether all of them, and their neighbours, have a vector.
     """
 
-    def __init__(self, ground: Ground, rows: Rows, seqs: Longs, values: Halves) -> None:
+    def __init__(self, ground: Ground, rows: Rows, seqs: Longs, marks: Longs, values: Halves) -> None:
         self.rows = rows
         self.seqs = seqs
+        self.marks = marks
         self.values = values
         self.complete = False
         self._own = _places(seqs, ground.seq[rows])
@@ -57,7 +60,7 @@ class Matrix:
     @property
     def size_bytes(self) -> int:
         """About how much memory it takes."""
-        return self.values.nbytes + self.seqs.nbytes + 20 * len(self.rows) + 512
+        return self.values.nbytes + 2 * self.seqs.nbytes + 20 * len(self.rows) + 512
 
     def score(self, vector: Floats) -> Scored:
         """Return how near the rows are to a question, each by itself and with its neighbours."""
@@ -72,6 +75,13 @@ class Matrix:
         window[absent] = np.nan
         return Scored(self.rows, own, window.astype(np.float32))
 
+    def places_of(self, seqs: Longs, marks: Longs) -> Rows:
+        """Return where the vectors of items' texts stand, -1 where there is none, or only that of another text."""
+        places = _places(self.seqs, seqs)
+        there = np.flatnonzero(places >= 0)
+        places[there[self.marks[places[there]] != marks[there]]] = -1
+        return places
+
     def vectors(self, rows: Rows) -> Floats:
         """Return the vectors of some of its rows, zero where there is none."""
         places = self._own[np.searchsorted(self.rows, rows)]
@@ -85,7 +95,7 @@ class Samples:
 
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
         self._limit = limit_bytes
-        self._kept: OrderedDict[tuple[object, ...], tuple[tuple[object, object], Matrix]] = OrderedDict()
+        self._kept: OrderedDict[tuple[object, ...], tuple[tuple[int, ...], Matrix]] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -96,24 +106,17 @@ class Samples:
     def of(self, tx: Read, embedder_seq: int, scopes: tuple[int, ...], ground: Ground) -> Matrix:
         """Return the vectors of all that is searched, or of a sample where that is much."""
         key = (embedder_seq, ground.kinds, *scopes)  # other kinds are other rows
-        now = (ground.version, ground.epochs)
         with self._lock:
-            kept = self._kept.get(key)
-        if kept is not None and kept[0] == now and kept[1].complete:
-            return kept[1]
-        known = kept[1] if kept is not None and kept[0][1] == ground.epochs else None
+            version, known = self._kept.get(key, ((), None))
+        if known is not None and known.complete and version == ground.version:
+            return known
         matrix = load(tx, embedder_seq, ground, chosen(ground), known)
         with self._lock:
-            self._kept[key] = (now, matrix)
+            self._kept[key] = (ground.version, matrix)
             self._kept.move_to_end(key)
             while self.size_bytes > self._limit and len(self._kept) > 1:
                 self._kept.popitem(last=False)
         return matrix
-
-    def forget(self) -> None:
-        """Drop everything that is kept."""
-        with self._lock:
-            self._kept.clear()
 
 
 def chosen(ground: Ground) -> Rows:
@@ -133,11 +136,12 @@ def load(
         check: whether vectors of earlier texts are left out; what is kept for long must not have them.
     """
     every_row = _with_neighbours(ground, rows)
-    seqs = ground.seq[every_row]
-    places = _places(known.seqs, seqs) if known is not None else np.full(len(seqs), -1, np.int32)
+    every_row = every_row[np.argsort(ground.seq[every_row])]
+    seqs, marks = ground.seq[every_row], ground.mark[every_row]
+    places = known.places_of(seqs, marks) if known is not None else np.full(len(seqs), -1, np.int32)
     absent = places < 0
     if check:
-        found, values = _fresh(tx, embedder_seq, seqs[absent], ground.mark[every_row[absent]])
+        found, values = _fresh(tx, embedder_seq, seqs[absent], marks[absent])
     else:
         found, values = stored.rows(tx, embedder_seq, seqs[absent].tolist())
     there = places >= 0
@@ -147,7 +151,7 @@ def load(
     if known is not None and there.any():
         parts.insert(0, known.values[places[there]])
     matrix = np.concatenate(parts)[order] if parts else np.zeros((0, 1), np.float16)
-    made = Matrix(ground, rows, every[order], matrix)
+    made = Matrix(ground, rows, every[order], marks[np.searchsorted(seqs, every[order])], matrix)
     made.complete = len(every) == len(seqs)
     return made
 

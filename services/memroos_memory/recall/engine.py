@@ -28,7 +28,7 @@ from memroos_memory.recall.ground import Floats, survey
 from memroos_memory.recall.narrowing import narrow
 from memroos_memory.recall.question import Question, take_apart
 from memroos_memory.recall.ranking import Evidence, Search, rank
-from memroos_memory.recall.reranking import NoReranker, Reranker
+from memroos_memory.recall.reranking import Reranker
 from memroos_memory.vectors import VectorIndex, stored
 
 NEAREST = 64
@@ -64,7 +64,7 @@ class Recall:
         vectors: the index of vectors.
         graph: entities and what mentions them.
         echo: takes down what is handed out.
-        reranker: looks at the best hits again.
+        reranker: looks at the best hits again; without one they stay as they are.
     """
 
     def __init__(  # noqa: PLR0913 - what recall is made of
@@ -84,18 +84,8 @@ class Recall:
         self._vectors = vectors
         self._graph = graph
         self._echo = echo
-        self._reranker = reranker or NoReranker()
+        self._reranker = reranker
         self._samples = dense.Samples()
-
-    @property
-    def size_bytes(self) -> int:
-        """About how much memory is taken for answering quickly."""
-        return self._postings.size_bytes + self._samples.size_bytes
-
-    def forget(self) -> None:
-        """Drop what is kept in memory; the next questions read it again."""
-        self._postings.forget()
-        self._samples.forget()
 
     async def recall(self, query: RecallQuery) -> RecallResult:
         """Find what answers a question among what its asker may see.
@@ -210,6 +200,8 @@ class Recall:
         )
 
     async def _looked_at_again(self, query: RecallQuery, answer: RecallResult) -> RecallResult:
+        if self._reranker is None:
+            return answer
         scores = await self._reranker.score(query.request.query, [hit.item.text or "" for hit in answer.items])
         if scores is None or len(scores) != len(answer.items):
             return answer

@@ -44,7 +44,6 @@ class Ground:
         self.among = self._among(kinds)
         self.rows: Rows = np.flatnonzero(self.among).astype(np.int32)
         self.version = tuple(table.log_seq for table in tables)
-        self.epochs = tuple(table.epoch for table in tables)
 
     def __len__(self) -> int:
         return len(self.seq)

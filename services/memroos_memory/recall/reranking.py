@@ -13,11 +13,3 @@ class Reranker(Protocol):
         Its scores are only compared with one another. Whoever fails says so with None.
         """
         ...
-
-
-class NoReranker:
-    """Leaves the order as it is; what is used where nothing is configured."""
-
-    async def score(self, question: str, texts: Sequence[str]) -> Sequence[float] | None:  # noqa: ARG002 - the port's form
-        """Return None."""
-        return None
