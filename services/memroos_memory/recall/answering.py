@@ -131,7 +131,7 @@ class Answer:
             sources=hit.item.sources or (hit.item.id,),
             lexical={word: round(part, 5) for word, part in words.items()},
             facts=[fact.item for fact in self._facts.get(hit.seq, ())[: learned.FACTS_MAX]],
-            superseded_by=hit.superseded_by or (hit.item.superseded_by if hit.item.kind is not ItemKind.EVENT else ""),
+            superseded_by=hit.superseded_by or hit.item.superseded_by,
             neighbours=self._neighbours(hit.row),
             arms=self._explained(hit.row) if self._request.explain else {},
         )

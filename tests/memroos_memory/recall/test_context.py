@@ -1,10 +1,12 @@
 from xml.etree import ElementTree as ET
 
 import pytest
-from tests.memroos_memory.recall.conftest import AGENT, Asked
+from tests.memroos_memory.recall.conftest import AGENT, SERVICE, Asked
 from tests.memroos_memory.recall.corpora import GARDEN
 
-from memroos_contracts.memory_items import ItemKind, Triple
+from memroos_contracts.identity import DEFAULT_WORKSPACE
+from memroos_contracts.memory_items import ItemKind, Successor, Triple, Viewer
+from memroos_memory import items
 from memroos_memory.recall.context import about_tokens
 
 WASPS = "What is Paul allergic to?"
@@ -82,6 +84,16 @@ def test_a_replaced_memory_says_so(memory: Asked) -> None:
     assert next(line for line in text if "I live in Lisbon." in line).endswith(
         "(superseded: something newer says otherwise)"
     )
+
+
+def test_words_that_others_took_the_place_of_say_so(memory: Asked) -> None:
+    (old,) = memory.hear([("Ann", "I live in Lisbon.")])
+    viewer, corrected = Viewer(DEFAULT_WORKSPACE, AGENT), Successor(text="Ann lives in Berlin.")
+    memory.db.write_now(SERVICE, items.supersede, viewer, old, corrected)
+
+    text = memory.context("Where did Ann live before, in Lisbon?").text.split("\n")
+
+    assert next(line for line in text if "I live in Lisbon." in line).endswith("newer says otherwise)")
 
 
 def test_an_unrelated_question_gives_no_text(garden: Asked) -> None:
