@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Protocol
 
 from sqlalchemy import text
@@ -15,6 +16,9 @@ from memroos_kit.db import Hot, Read
 from memroos_memory.items.queries import load_even_deleted
 from memroos_memory.items.scopes import visible_scopes
 from memroos_memory.items.states import COLUMNS, Row, State, columns, encode, view
+
+_END = 2**63 - 1
+_seq = attrgetter("seq")
 
 
 class Where(Protocol):
@@ -56,8 +60,14 @@ def list_items(tx: Read, viewer: Viewer, query: ItemQuery, where: Where | None =
         "item_after": after,
         "item_most": query.limit + 1,
     }
-    found = [Row(*one) for scope in scopes for one in tx.execute(statement, item_scope=scope, **values).fetchall()]
-    found.sort(key=lambda row: row.seq)
+    found: list[Row] = []
+    before = _END
+    for scope in scopes:
+        found += [Row(*one) for one in tx.execute(statement, item_scope=scope, item_before=before, **values).fetchall()]
+        if len(found) > query.limit:
+            found = sorted(found, key=_seq)[: query.limit + 1]
+            before = found[-1].seq  # of the scopes that follow, only what comes before this is asked for
+    found.sort(key=_seq)
     page = found[: query.limit]
     more = len(found) > query.limit
     return Page([view(row) for row in page], cursors.encode(kind, page[-1].id) if more else None)
@@ -133,7 +143,7 @@ def _then_column(name: str) -> str:
     return f"coalesce({value}, {otherwise!r}) AS {name}"  # numbers and plain texts: written alike in both languages
 
 
-_HERE = "{0}.scope_seq = :item_scope AND {0}.seq > :item_after"
+_HERE = "{0}.scope_seq = :item_scope AND {0}.seq > :item_after AND {0}.seq < :item_before"
 _NOW = f"item WHERE {_HERE.format('item')}"
 # Own names only; every value is a parameter.
 _THEN = " ".join(
