@@ -1,12 +1,11 @@
-"""The words of memory: raw events per stream (L0), recall, and the port to a store that remembers.
+"""The words of memory: raw events per stream (L0), how they come to the memory service, and recall.
 
 What the service keeps beyond events is in `memory_items`, how it is filtered in `memory_filters`.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -197,7 +196,7 @@ class RecallResult(msgspec.Struct, frozen=True):
 
 
 class RecallQuery(msgspec.Struct, frozen=True):
-    """A question on behalf of somebody, as a store gets it."""
+    """A question on behalf of somebody, as the memory service gets it."""
 
     workspace_id: WorkspaceId
     reader: str
@@ -260,33 +259,8 @@ class Removal(msgspec.Struct, frozen=True):
 
 
 class IngestReport(msgspec.Struct, frozen=True):
-    """What a store did with a batch of events."""
+    """What the memory service did with a batch of events."""
 
     stored: int
     known: int
     """How many it had already."""
-
-
-class MemoryHealth(msgspec.Struct, frozen=True):
-    """Whether a store can answer."""
-
-    ready: bool
-    arms: tuple[Arm, ...]
-    events: int
-    detail: str = ""
-
-
-class MemoryStore(Protocol):
-    """Keeps events and finds them again."""
-
-    async def ingest(self, events: Sequence[IngestEvent]) -> IngestReport:
-        """Take over events, in this order. An event that is known by its id is left as it is, so it may be repeated."""
-        ...
-
-    async def recall(self, query: RecallQuery) -> RecallResult:
-        """Find what answers a question among what its reader may see; nothing else has any influence on the answer."""
-        ...
-
-    async def health(self) -> MemoryHealth:
-        """Tell whether it can answer; never raises."""
-        ...

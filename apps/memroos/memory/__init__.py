@@ -9,7 +9,6 @@ do without it while it is away, as far as words alone lead.
 from memroos.memory.bell import Bell
 from memroos.memory.client import HttpMemoryStore
 from memroos.memory.errors import MemoryOutcomeUnknown, NotYourStream
-from memroos.memory.queries import find
 from memroos.memory.queries.pending import count_backlog
 from memroos.memory.queries.recollection import list_policies
 from memroos.memory.router import Items, Recalls, Recollection, Service, Upkeep, agent_actor
@@ -17,25 +16,20 @@ from memroos.memory.service import (
     Event,
     append_event,
     disclose,
-    ingest,
     list_events,
     list_own,
     read_event,
     read_traces,
-    recall,
     remember,
-    remember_receipt,
     remove_event,
     write_memories,
     write_memory,
 )
 from memroos.memory.service.recollection import delete_policy, put_policy
-from memroos.memory.store import EpisodicStore, MemoryTwin
 from memroos.memory.worker import HandOver, HandOverStanding, LookingBack, tidy_up
 
 __all__ = [
     "Bell",
-    "EpisodicStore",
     "Event",
     "HandOver",
     "HandOverStanding",
@@ -43,7 +37,6 @@ __all__ = [
     "Items",
     "LookingBack",
     "MemoryOutcomeUnknown",
-    "MemoryTwin",
     "NotYourStream",
     "Recalls",
     "Recollection",
@@ -54,17 +47,13 @@ __all__ = [
     "count_backlog",
     "delete_policy",
     "disclose",
-    "find",
-    "ingest",
     "list_events",
     "list_own",
     "list_policies",
     "put_policy",
     "read_event",
     "read_traces",
-    "recall",
     "remember",
-    "remember_receipt",
     "remove_event",
     "tidy_up",
     "write_memories",

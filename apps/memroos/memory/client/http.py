@@ -8,14 +8,11 @@ import msgspec
 
 from memroos.memory.client import problems
 from memroos.memory.errors import MemoryOutcomeUnknown
-from memroos_contracts.errors import MemroosError
 from memroos_contracts.memory import (
     ContextRequest,
     ContextResult,
     IngestEvent,
     IngestReport,
-    MemoryHealth,
-    MemoryStore,
     RecallQuery,
     RecallResult,
     Removal,
@@ -76,7 +73,7 @@ class _Position(msgspec.Struct, frozen=True):
     position: int
 
 
-class HttpMemoryStore(MemoryStore):
+class HttpMemoryStore:
     """The memory service.
 
     Args:
@@ -101,25 +98,11 @@ class HttpMemoryStore(MemoryStore):
         if http is not None:
             await http.aclose()
 
-    # -- the port ----------------------------------------------------------------------------------------------------
+    # -- handing over ------------------------------------------------------------------------------------------------
 
     async def ingest(self, events: Sequence[IngestEvent]) -> IngestReport:
         """Hand over events, in this order."""
         return await self._ask("events", {"events": events}, IngestReport, timeout_s=EFFECT_S)
-
-    async def recall(self, query: RecallQuery) -> RecallResult:
-        """Find what answers a question."""
-        return await self._ask("recall", query, RecallResult)
-
-    async def health(self) -> MemoryHealth:
-        """Tell whether it can answer."""
-        try:
-            stats = await self.stats(Viewer("", ""))  # type: ignore[arg-type]  # nobody's workspace
-        except MemroosError as error:
-            return MemoryHealth(ready=False, arms=(), events=0, detail=error.detail)
-        return MemoryHealth(ready=stats.ready, arms=stats.arms, events=stats.items, detail=stats.detail)
-
-    # -- handing over ------------------------------------------------------------------------------------------------
 
     async def remove(self, removals: Sequence[Removal]) -> None:
         """Hand over that events may not be found any more."""
@@ -130,6 +113,10 @@ class HttpMemoryStore(MemoryStore):
         return (await self._ask("intake", {}, _Position)).position
 
     # -- reading -----------------------------------------------------------------------------------------------------
+
+    async def recall(self, query: RecallQuery) -> RecallResult:
+        """Find what answers a question."""
+        return await self._ask("recall", query, RecallResult)
 
     async def context(self, query: RecallQuery, request: ContextRequest) -> ContextResult:
         """Find what answers a question, as a text."""

@@ -5,30 +5,20 @@ What leaves here has not been decided upon yet: `service` asks policy and record
 
 from memroos.memory.queries.events import (
     FOUND_BY,
-    MISSING,
-    count_events,
     count_visible,
-    find,
-    is_known,
     item_of,
     list_of_author,
     list_stream,
     load,
-    recall_item,
     search,
 )
 
 __all__ = [
     "FOUND_BY",
-    "MISSING",
-    "count_events",
     "count_visible",
-    "find",
-    "is_known",
     "item_of",
     "list_of_author",
     "list_stream",
     "load",
-    "recall_item",
     "search",
 ]

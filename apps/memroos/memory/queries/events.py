@@ -97,7 +97,7 @@ counts_for = or_(
 _public = or_(bindparam("reader", type_=String).is_not(None), _E.private == literal_column("0"))
 is_there = ~exists().where(MemoryHidden.target_id == _E.id)
 _BY_ID = Hot(rows.where(_E.id == bindparam("id"), _here, is_there))
-_KNOWN = Hot(select(_E.seq).where(_E.id == bindparam("id"), _here))
+_PLACE = Hot(select(_E.seq).where(_E.id == bindparam("id"), _here))
 _STREAM = Hot(
     rows.where(
         _here, _E.stream == bindparam("stream"), _E.stream_seq > bindparam("after"), counts_for, _public, is_there
@@ -126,7 +126,6 @@ _CANDIDATES = Hot(
     .order_by(_index.c.rowid.desc())
     .limit(_MOST)
 )
-_EVENTS = Hot(select(func.count()).select_from(_E))
 
 
 def whose(reader: str) -> dict[str, str | None]:
@@ -183,11 +182,6 @@ def load(
     return event
 
 
-def is_known(tx: Read, event_id: str, workspace: str) -> bool:
-    """Answer whether an event is stored."""
-    return tx.execute(_KNOWN, id=event_id, workspace=workspace).fetchone() is not None
-
-
 def list_stream(tx: Read, stream: str, *, after: int, most: int) -> list[MemoryEventView]:
     """Return a stream's events that this actor may see, from a place on."""
     mine = whose(readers.reader_of(tx.actor))
@@ -205,7 +199,7 @@ def list_of_author(tx: Read, *, before: str | None, most: int) -> list[MemoryEve
         InvalidCursor: there is no such event.
     """
     workspace = tx.actor.workspace
-    place = None if before is None else tx.execute(_KNOWN, id=before, workspace=workspace).fetchone()
+    place = None if before is None else tx.execute(_PLACE, id=before, workspace=workspace).fetchone()
     if before is not None and place is None:
         raise InvalidCursor
     found = tx.execute(
@@ -214,21 +208,11 @@ def list_of_author(tx: Read, *, before: str | None, most: int) -> list[MemoryEve
     return [view(Row._make(row)) for row in found]
 
 
-def count_events(tx: Read) -> int:
-    """Return how many events there are, in all workspaces; for a store's health."""
-    return int(tx.execute(_EVENTS).fetchone()[0])
-
-
 def count_visible(tx: Read) -> int:
     """Return how many events the actor may see, as its scope counts them."""
     token = readers.token(tx.actor.workspace, readers.reader_of(tx.actor))
     found = tx.execute(_SCOPE, token=token).fetchone()
     return int(found[0]) if found else 0
-
-
-def find(tx: Read, request: RecallRequest) -> RecallResult:
-    """Find what answers a question among what the actor may see; `disclose` it before it goes out."""
-    return search(tx, RecallQuery(tx.actor.workspace, readers.reader_of(tx.actor), request))
 
 
 def search(tx: Read, query: RecallQuery) -> RecallResult:

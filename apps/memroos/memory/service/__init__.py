@@ -13,7 +13,6 @@ from memroos.memory.service.reading import (
     list_events,
     list_own,
     read_event,
-    recall,
 )
 from memroos.memory.service.removing import remove_event
 from memroos.memory.service.traces import read_traces
@@ -21,9 +20,7 @@ from memroos.memory.service.writing import (
     TEXT_BYTES_MAX,
     Event,
     append_event,
-    ingest,
     remember,
-    remember_receipt,
     write_memories,
     write_memory,
 )
@@ -37,14 +34,11 @@ __all__ = [
     "disclose_history",
     "disclose_item",
     "disclose_items",
-    "ingest",
     "list_events",
     "list_own",
     "read_event",
     "read_traces",
-    "recall",
     "remember",
-    "remember_receipt",
     "remove_event",
     "write_memories",
     "write_memory",

@@ -29,17 +29,6 @@ from memroos_kit.db import Tx
 PAGE = 50
 
 
-def recall(tx: Tx, request: RecallRequest) -> RecallResult:
-    """Find what answers a question among the kernel's own events, and record that it was given out.
-
-    Doors `find` first, in a reader, and then `disclose`, so that a long search holds up no writer.
-
-    Raises:
-        Denied: policy does not let this actor recall this.
-    """
-    return disclose(tx, request, queries.find(tx, request))
-
-
 def disclose(tx: Tx, request: RecallRequest, found: RecallResult, *, took_s: float = 0.0) -> RecallResult:
     """Decide whether what was found may go out, and record that it does; what was removed meanwhile does not.
 

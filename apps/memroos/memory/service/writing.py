@@ -1,6 +1,5 @@
 """Verbs that keep events. Events are only ever added."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,7 +9,7 @@ from sqlalchemy import bindparam, func, insert, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from memroos import audit
-from memroos.memory import bell, queries
+from memroos.memory import bell
 from memroos.memory.errors import NotYourStream
 from memroos.memory.models import MemoryEvent, MemoryScope
 from memroos.memory.rules import readers
@@ -18,7 +17,6 @@ from memroos_contracts import labels
 from memroos_contracts.errors import InvalidRequest, TooLarge
 from memroos_contracts.governance import INTERNAL, Action, Asset, Label
 from memroos_contracts.memory import (
-    IngestReport,
     KeptMemories,
     MemoryEventView,
     MemoryKind,
@@ -191,65 +189,36 @@ def remember(  # noqa: PLR0913 - the words of one event
     return event
 
 
-def remember_receipt(  # noqa: PLR0913 - the words of one receipt
-    tx: Tx,
-    *,
-    stream: str,
-    action: str,
-    outcome: str,
-    text: str,
-    data: dict[str, Any] | None = None,
-    source: dict[str, Any] | None = None,
-    label: Label = INTERNAL,
-    user_id: str = "",
-    run_id: str = "",
-    task_id: str = "",
-    context_id: str = "",
-    speaker: str = "",
-    occurred_at: datetime | None = None,
-) -> MemoryEventView:
-    """Keep a receipt of what the actor did.
-
-    Args:
-        action: what was done, such as `file.write`.
-        outcome: how it ended.
-
-    Raises:
-        what `remember` raises, and InvalidRequest without an action.
-    """
-    if not action:
-        raise InvalidRequest("A receipt names the action.", fields={"action": "needed for a receipt"})
-    receipt = {"action": action, "outcome": outcome, **({"details": data} if data else {})}
-    return remember(
-        tx,
-        stream=stream,
-        kind=MemoryKind.RECEIPT,
-        text=text,
-        source=source,
-        label=label,
-        user_id=user_id,
-        run_id=run_id,
-        task_id=task_id,
-        context_id=context_id,
-        speaker=speaker,
-        occurred_at=occurred_at,
-        data=receipt,
-    )
-
-
 def write_memory(tx: Tx, new: NewMemory) -> MemoryEventView:
     """Keep a memory or a receipt for the actor, in its own stream or a part of that.
 
     Raises:
-        what `remember` and `remember_receipt` raise, and InvalidRequest for a kind that only the kernel writes.
+        what `remember` raises, and InvalidRequest for a receipt without an action, or a kind that only the kernel
+            writes.
     """
-    stream = f"{tx.actor.principal}/{new.stream}" if new.stream else tx.actor.principal
+    data = new.data
     if new.kind is MemoryKind.RECEIPT:
-        return remember_receipt(tx, stream=stream, action=new.action, outcome=new.outcome, text=new.text, **_words(new))
-    if new.kind is not MemoryKind.MEMORY or new.action or new.outcome:
+        if not new.action:
+            raise InvalidRequest("A receipt names the action.", fields={"action": "needed for a receipt"})
+        data = {"action": new.action, "outcome": new.outcome, **({"details": data} if data else {})}
+    elif new.kind is not MemoryKind.MEMORY or new.action or new.outcome:
         fields = {"kind": "memory, or receipt with an action"}
         raise InvalidRequest("Write a memory, or a receipt of an action.", fields=fields)
-    return remember(tx, stream=stream, kind=new.kind, text=new.text, **_words(new))
+    return remember(
+        tx,
+        stream=f"{tx.actor.principal}/{new.stream}" if new.stream else tx.actor.principal,
+        kind=new.kind,
+        text=new.text,
+        source=new.source,
+        label=new.label,
+        user_id=new.user_id,
+        run_id=new.run_id,
+        task_id=new.task_id,
+        context_id=new.context_id,
+        speaker=new.speaker,
+        occurred_at=new.occurred_at,
+        data=data,
+    )
 
 
 def write_memories(tx: Tx, new: NewMemories) -> KeptMemories:
@@ -268,26 +237,11 @@ def write_memories(tx: Tx, new: NewMemories) -> KeptMemories:
     return KeptMemories(kept)
 
 
-def _words(new: NewMemory) -> dict[str, Any]:
-    names = ("data", "source", "label", "user_id", "run_id", "task_id", "context_id", "speaker", "occurred_at")
-    return {name: getattr(new, name) for name in names}
-
-
 def _check_size(text: str, *objects: dict[str, Any] | None) -> None:
     if not text.strip():
         raise InvalidRequest("A memory needs a text.", fields={"text": "is empty"})
     if len(text.encode()) > TEXT_BYTES_MAX or any(len(msgspec.json.encode(part)) > DATA_BYTES_MAX for part in objects):
         raise TooLarge(limit_bytes=TEXT_BYTES_MAX)
-
-
-def ingest(tx: Tx, events: Sequence[MemoryEventView]) -> IngestReport:
-    """Take over events that were recorded elsewhere, in this order; those that are known stay as they are."""
-    stored = 0
-    for event in events:
-        if not queries.is_known(tx, event.id, event.workspace_id):
-            _add(tx, event)
-            stored += 1
-    return IngestReport(stored=stored, known=len(events) - stored)
 
 
 def _add(tx: Tx, event: MemoryEventView) -> MemoryEventView:

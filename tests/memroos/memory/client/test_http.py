@@ -113,10 +113,3 @@ def test_the_key_goes_with_each_request_and_on_whose_behalf_it_is(twin: ServiceT
         "reader": "agent:agt_1",
         "principal": "agent:agt_1",
     }
-
-
-def test_health_is_told_also_of_a_service_that_is_away(twin: ServiceTwin) -> None:
-    assert asyncio.run(twin.store().health()).ready is True
-    twin.away = httpx.ConnectError("no")
-    health = asyncio.run(twin.store().health())
-    assert (health.ready, health.detail) == (False, "The memory service cannot be reached.")

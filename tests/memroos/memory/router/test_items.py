@@ -6,7 +6,7 @@ import httpx
 import pytest
 from tests.actors import AGENT, KERNEL, OPERATOR, OTHER_AGENT, STRANGER
 from tests.conftest import START, Policy
-from tests.memroos.memory.conftest import Remember
+from tests.memroos.memory.conftest import Remember, recall
 from tests.memroos.memory.router.conftest import House
 from tests.memroos.memory.service_twin import learned
 
@@ -175,7 +175,7 @@ def test_an_event_is_deleted_also_while_the_service_is_away(house: House, rememb
     call(house, "delete", AGENT, event.id)
     with pytest.raises(NotFound):
         house.db.write_now(AGENT, memory.read_event, event.id)
-    assert house.db.write_now(AGENT, memory.recall, RecallRequest(query="crane")).items == []
+    assert house.db.write_now(AGENT, recall, RecallRequest(query="crane")).items == []
 
 
 def test_an_item_cannot_be_deleted_while_nobody_can_say_whose_it_is(house: House, fact: str) -> None:
@@ -213,7 +213,7 @@ def test_a_rollback_hides_what_it_took_back_and_shows_what_it_brought_back(house
 
     report = house.run(roll_back)
     assert report.after_seq == 12
-    found = house.db.write_now(AGENT, memory.recall, RecallRequest(query="crane"))
+    found = house.db.write_now(AGENT, recall, RecallRequest(query="crane"))
     assert [hit.item.id for hit in found.items] == [back.id]
     assert found.documents == 1
     assert house.db.write_now(AGENT, memory.read_event, back.id).text == "the first crane"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.actors import AGENT, KERNEL, OPERATOR, OTHER_AGENT, STRANGE_AGENT, STRANGER
 from tests.conftest import Policy
 from tests.cursors import assert_says_nothing_of_others
+from tests.memroos.memory import conftest
 from tests.memroos.memory.conftest import Remember
 
 from memroos import memory
@@ -24,7 +25,7 @@ RESTRICTED = Label(Sensitivity.RESTRICTED)
 
 
 def recall(db: Database, query: str, actor: Actor = AGENT, **filters: Any) -> RecallResult:
-    return db.write_now(actor, memory.recall, RecallRequest(query=query, **filters))
+    return db.write_now(actor, conftest.recall, RecallRequest(query=query, **filters))
 
 
 def texts(found: RecallResult) -> list[str | None]:
@@ -259,7 +260,7 @@ def test_a_denied_reader_gets_nothing(db: Database, remember: Remember, policy: 
     kept = remember("the harbour")
     policy.deny(Action.MEMORY_RECALL, Action.MEMORY_READ)
     for verb, argument in (
-        (memory.recall, RecallRequest(query="harbour")),
+        (conftest.recall, RecallRequest(query="harbour")),
         (memory.read_event, kept.id),
         (memory.list_events, kept.stream),
     ):

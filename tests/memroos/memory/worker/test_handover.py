@@ -110,16 +110,16 @@ def test_an_answer_that_got_lost_brings_the_batch_again_under_the_same_ids(
     db: Database, twin: ServiceTwin, remember: Remember
 ) -> None:
     kept = remember("once or twice")
-    take = twin.memory.ingest
+    take = twin.taken
 
     async def answer_gets_lost(events: Any) -> Any:
         await take(events)
         raise httpx.ReadError("cut")
 
-    twin.memory.ingest = answer_gets_lost  # type: ignore[method-assign]
+    twin.taken = answer_gets_lost  # type: ignore[method-assign]
     with pytest.raises(MemoryServiceUnavailable):
         run(db, twin, drain)
-    twin.memory.ingest = take  # type: ignore[method-assign]
+    twin.taken = take  # type: ignore[method-assign]
     run(db, twin, drain)
     assert twin.order == [kept.id, kept.id]
     assert list(twin.events) == [kept.id]
@@ -372,7 +372,7 @@ def test_a_service_that_hangs_keeps_nobody_from_stopping(db: Database, twin: Ser
         asked.set()
         await asyncio.Event().wait()
 
-    twin.memory.ingest = hang  # type: ignore[method-assign,assignment]
+    twin.taken = hang  # type: ignore[method-assign,assignment]
 
     async def work() -> None:
         stop = Stopping()
