@@ -6,7 +6,7 @@ An ASGI wrapper round the whole app, so that mounted apps and unknown addresses 
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -167,15 +167,8 @@ class _Exchange:
         """Answer with a problem and close: what is left of the body cannot be told from the next request."""
         if not self._body_done:
             await self._drain()
-        problem = problems.problem(error)
-        body = problem.body()
-        headers = [(name.encode(), value.encode("latin-1")) for name, value in problem.headers().items()]
-        headers.append((b"content-length", str(len(body)).encode()))
-        if not self._body_done:
-            headers.append((b"connection", b"close"))
-        self.status = problem.status
-        await self._send({"type": "http.response.start", "status": problem.status, "headers": _completed(headers)})
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        self._refusal = None  # what is sent from here on is ours, not the app's
+        await refuse(error, self.send, headers=() if self._body_done else ((b"connection", b"close"),))
 
     async def _drain(self) -> None:
         """Read on for a moment, because a client that is still sending may never read an answer."""
@@ -195,6 +188,20 @@ class _Exchange:
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body may have {self._limit} bytes at most.", limit_bytes=self._limit)
+
+
+async def refuse(error: MemroosError, send: Send, *, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    """Answer with a problem.
+
+    Args:
+        headers: more of them, beside the problem's own.
+    """
+    problem = problems.problem(error)
+    body = problem.body()
+    own = {**problem.headers(), "content-length": str(len(body))}
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in own.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": [*encoded, *headers]})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def internal_failure(error: BaseException, *, method: str, path: str) -> problems.InternalFailure:

@@ -1,7 +1,7 @@
 """The service's door: only the kernel comes in, with its key."""
 
 from memroos_contracts.errors import Unauthenticated
-from memroos_kit import problems, service_key
+from memroos_kit import edge, service_key
 from memroos_kit.edge import App, Receive, Scope, Send
 
 PUBLIC = frozenset(("/healthz", "/readyz", "/metrics"))
@@ -25,17 +25,7 @@ class Entry:
         if scope["type"] != "http" or scope["path"] in PUBLIC or self._fits(scope):
             await self._app(scope, receive, send)
             return
-        problem = problems.problem(Unauthenticated())
-        body = problem.body()
-        headers = {**problem.headers(), "content-length": str(len(body))}
-        await send(
-            {
-                "type": "http.response.start",
-                "status": problem.status,
-                "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
-            }
-        )
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        await edge.refuse(Unauthenticated(), send)
 
     def _fits(self, scope: Scope) -> bool:
         found = [value for name, value in scope["headers"] if name == b"authorization"]
