@@ -20,8 +20,3 @@ for _name, _value in PRESETS.items():
 def preset(**switches: str) -> None:
     """Set switches whose values are known only at run time; call before the library is imported."""
     os.environ.update(switches)  # noqa: TID251 - it is the libraries that read them
-
-
-def for_child(**additions: str) -> dict[str, str]:
-    """Return this process's environment for a child, with additions: it is handed on, not read."""
-    return {**os.environ, **additions}  # noqa: TID251 - see above
