@@ -5,12 +5,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from memroos_contracts.memory import ContextRequest, IngestEvent, RecallQuery, Removal
+from memroos_contracts.memory import ContextRequest, IngestEvent, Limit, RecallQuery, Removal
 from memroos_contracts.memory_items import ItemChange, ItemQuery, Name, RollbackRequest, Successor, Viewer
 from memroos_contracts.memory_work import JobState, ReindexRequest, WaitRequest
 from memroos_contracts.recall_evals import NewRecallEval
-
-Limit = Annotated[int, Meta(ge=1, le=100)]
 
 
 class Events(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
