@@ -1,7 +1,7 @@
 """How many of the right turns came back."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -35,10 +35,10 @@ def score(outcomes: Sequence[Outcome]) -> CategoryScore:
         return CategoryScore(0, 0.0, 0.0)
     at_5 = sum(recall_at(outcome, 5) for outcome in outcomes) / count
     at_10 = sum(recall_at(outcome, 10) for outcome in outcomes) / count
-    return CategoryScore(count, min(at_5, 1.0), min(at_10, 1.0))
+    return CategoryScore(count, at_5, at_10)
 
 
-def by_category(outcomes: Sequence[Outcome]) -> Mapping[str, CategoryScore]:
+def by_category(outcomes: Sequence[Outcome]) -> dict[str, CategoryScore]:
     """Average over the questions of each category."""
     found: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
@@ -69,7 +69,7 @@ def result(
         configuration=configuration,
         turns=file.turns,
         overall=score(outcomes),
-        categories=dict(by_category(outcomes)),
+        categories=by_category(outcomes),
         query_p50_ms=round(percentile(took, 0.50), 3),
         query_p95_ms=round(percentile(took, 0.95), 3),
         ingest_per_s=round(ingest_per_s, 1),
