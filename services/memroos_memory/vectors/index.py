@@ -42,6 +42,7 @@ class _Current(msgspec.Struct, frozen=True):
     """Whether it was filled to the end."""
     beside: str = ""
     """The one that is being filled; remove it where nobody does so any more."""
+    beside_dimension: int = 0
 
 
 class _Open(NamedTuple):
@@ -147,7 +148,7 @@ class StoreIndex:
             self._drop_next()
             name = _new_name()
             if self._current is not None:
-                self._write(_Current(*self._current[:3], whole=self._whole, beside=name))
+                self._write(_Current(*self._current[:3], whole=self._whole, beside=name, beside_dimension=dimension))
             self._next = _Open(name, identity, dimension, self._opener(name, dimension))
 
     async def fill(self, points: Sequence[Point], gone: Sequence[int] = ()) -> None:
@@ -301,7 +302,10 @@ class StoreIndex:
             return None
         self._remove_others(known)
         if (known.identity, known.dimension) != self._wanted:
-            self._put_aside(f"it was made for {known.identity}")
+            if self._local:
+                self._put_aside(f"it was made for {known.identity}")
+            else:
+                self._remove_from_server(known.name, known.dimension)
             return None
         return known
 
@@ -330,8 +334,11 @@ class StoreIndex:
                 if entry.is_dir() and entry.name != known.name:
                     shutil.rmtree(entry, ignore_errors=True)
         elif known.beside:
-            with contextlib.suppress(Exception):  # it is away, or was never made
-                self._opener(known.beside, known.dimension).delete_col()
+            self._remove_from_server(known.beside, known.beside_dimension)
+
+    def _remove_from_server(self, name: str, dimension: int) -> None:
+        with contextlib.suppress(Exception):  # it is away, or was never made
+            self._opener(name, dimension).delete_col()
 
     def _drop_next(self) -> None:
         if self._next is not None:

@@ -18,14 +18,21 @@ from memroos_memory.vectors import PlainIndex, StoreIndex, stores
 AnyIndex: TypeAlias = StoreIndex | PlainIndex
 
 
-def in_process_server(folder: Path) -> StoreIndex:
+def in_process_client() -> QdrantClient:
+    """Qdrant's client without a server."""
+    client = QdrantClient(":memory:")
+    client.close = lambda **_: None  # type: ignore[method-assign]  # it is one for all collections here
+    return client
+
+
+def in_process_server(
+    folder: Path, client: QdrantClient, *, identity: str = IDENTITY, dimension: int = DIMENSION
+) -> StoreIndex:
     """mem0's own store, over Qdrant's client without a server: the same calls, another wire."""
     mem0_setup.prepare(folder)
     made = settings(folder)
-    client = QdrantClient(":memory:")
-    client.close = lambda **_: None  # type: ignore[method-assign]  # it is one for all collections here
     opener = partial(stores.open_server, made, client=client)
-    return StoreIndex(made.folder / "vectors", opener, identity=IDENTITY, dimension=DIMENSION, local=False)
+    return StoreIndex(made.folder / "vectors", opener, identity=identity, dimension=dimension, local=False)
 
 
 @pytest.fixture(params=["edge", "server", "plain"])
@@ -38,7 +45,7 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyIndex]:
             case "edge":
                 made = opened(tmp_path)
             case "server":
-                made = in_process_server(tmp_path)
+                made = in_process_server(tmp_path, in_process_client())
             case _:
                 made = PlainIndex(DIMENSION, IDENTITY)
         yield made
@@ -136,6 +143,25 @@ def test_vectors_of_another_embedder_are_refused(index: AnyIndex) -> None:
     run(index.upsert(points(rows(1)), identity=IDENTITY))
 
     assert run(index.count()) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
+@pytest.mark.parametrize("named", [(IDENTITY, DIMENSION), ("hash/words/8", 8)])
+def test_a_server_keeps_no_collection_that_nobody_asks_any_more(tmp_path: Path, named: tuple[str, int]) -> None:
+    client = in_process_client()
+    index = in_process_server(tmp_path, client)
+    run(index.upsert(points(rows(3))))
+    run(index.begin("hash/words/8", 8))
+    assert len(client.get_collections().collections) == 2
+    index._pool.shutdown()  # as if killed: nothing is closed
+
+    identity, dimension = named
+    again = in_process_server(tmp_path, client, identity=identity, dimension=dimension)
+
+    (left,) = client.get_collections().collections
+    assert again._current is not None
+    assert left.name == again._current.name
+    again.close()
 
 
 def test_an_index_made_anew_answers_only_after_the_switch(index: AnyIndex) -> None:
