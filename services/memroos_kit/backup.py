@@ -312,9 +312,10 @@ def restore(
             set_aside = _set_aside(directory, there)
             # The database last: without it a start finds a fresh directory, never old keys under new data.
             for file in sorted(manifest.files, key=lambda file: file.name == manifest.database):
-                (directory / file.folder).mkdir(mode=0o700, exist_ok=True)
-                (incoming / file.name).rename(directory / file.folder / file.name)
-            _sync_directory(directory)
+                folder = directory / file.folder
+                folder.mkdir(mode=0o700, exist_ok=True)
+                (incoming / file.name).rename(folder / file.name)
+                _sync_directory(folder)
         except OSError as error:
             raise RestoreRefused(f"{directory} cannot be written: {error.strerror or error}.") from error
         finally:

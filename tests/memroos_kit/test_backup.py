@@ -312,6 +312,23 @@ def test_databases_of_other_processes_come_along_and_back(data: Path, other: Pat
     assert (restored.set_aside / "memory" / "index").exists()
 
 
+def test_each_file_is_on_the_disk_before_the_database_that_all_belong_to(
+    data: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup.back_up(data / "kernel.db", tmp_path / "both", others=[other])
+    synced: list[tuple[str, bool]] = []
+    restored = tmp_path / "restored"
+    restored.mkdir()
+    monkeypatch.setattr(
+        backup, "_sync_directory", lambda path: synced.append((path.name, (restored / "kernel.db").exists()))
+    )
+
+    backup.restore(tmp_path / "both", restored, lock=lock_of(restored))
+
+    assert ("memory", False) in synced
+    assert synced[-1] == ("restored", True)
+
+
 def test_a_damaged_copy_of_another_database_is_found(data: Path, other: Path, tmp_path: Path) -> None:
     backup.back_up(data / "kernel.db", tmp_path / "both", others=[other])
     (tmp_path / "both" / "memory.db").write_bytes(b"something else")
