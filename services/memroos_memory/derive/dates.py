@@ -243,9 +243,9 @@ def _season_year(match: re.Match[str], reference: datetime) -> Stretch:
 
 
 def _season(match: re.Match[str], reference: datetime) -> Stretch:
-    name, which = match["s"].lower(), match["which"].lower()
+    name = match["s"].lower()
     candidates = _around(reference, lambda at: calendar.season(name, at))
-    if shift := _shift(which):
+    if shift := _shift(match["which"]):
         return calendar.beside(reference, shift, of=candidates)
     return calendar.nearest(reference, of=candidates)
 

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 
 from memroos_memory.derive import phrases
 from memroos_memory.derive.calendar import MONTHS, WEEKDAYS
-
-READ_CHARACTERS = 16_000
-"""What follows in a text is not read for entities."""
+from memroos_memory.derive.sentences import READ_CHARACTERS
 
 MOST_ENTITIES = 64
 _LONGEST = 120
@@ -50,7 +48,7 @@ def entities(text: str) -> list[str]:
     return list(names)[:MOST_ENTITIES]
 
 
-def normalised(name: str) -> str:
+def _normalised(name: str) -> str:
     """Return a name as it is compared: small letters, single blanks, no punctuation around it."""
     return " ".join(name.casefold().split()).strip(" .,;:!?'\"()")[:_LONGEST]
 
@@ -58,13 +56,13 @@ def normalised(name: str) -> str:
 def _exact(text: str) -> Iterator[tuple[int, str]]:
     for pattern in _EXACT:
         for match in pattern.finditer(text):
-            yield match.start(), normalised(match[0].rstrip("/"))
+            yield match.start(), _normalised(match[0].rstrip("/"))
 
 
 def _titles(text: str) -> Iterator[tuple[int, str]]:
     for match in _TITLE.finditer(text):
         if not _is_speech(match):
-            yield match.start(), normalised(match[1] or match[2])
+            yield match.start(), _normalised(match[1] or match[2])
 
 
 def _is_speech(quoted: re.Match[str]) -> bool:
@@ -87,11 +85,11 @@ def _proper(text: str) -> Iterator[tuple[int, str]]:
         name = _POSSESSIVE.sub("", name)
         sure = not opens or owned or " " in name or _INNER_CAPITAL.search(name) is not None
         if sure:
-            inside.update((normalised(name), *map(normalised, name.split())))
+            inside.update((_normalised(name), *map(_normalised, name.split())))
         doubtful.append((at, name, sure))
     for at, name, sure in doubtful:
-        if sure or normalised(name) in inside:
-            yield at, normalised(name)
+        if sure or _normalised(name) in inside:
+            yield at, _normalised(name)
 
 
 def _without_common(match: re.Match[str], *, opens: bool) -> tuple[int, str, bool]:

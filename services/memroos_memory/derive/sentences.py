@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 READ_CHARACTERS = 16_000
-"""What follows in a text is not read for facts; it is kept and found all the same."""
+"""What follows in a text is not read for facts and entities; it is kept and found all the same."""
 
 _LONGEST_SENTENCE = 400
 _MOST_SENTENCES = 300
