@@ -392,6 +392,12 @@ def test_no_file_carries_a_path_of_one_machine() -> None:
         ("services/memroos_kit/planted.py", "import sqlite3", "One module knows which SQLite"),
         ("apps/memroos/audit/planted.py", "import cedarpy", "Cedar is governance"),
         ("apps/memroos/bus/planted.py", "import memroos_client", "does not call itself"),
+        ("apps/memroos/memory/planted.py", "import memroos_memory", "reaches the memory service over HTTP"),
+        ("services/memroos_memory/items/planted.py", "from memroos_memory import recall", "parts import downwards"),
+        ("services/memroos_memory/planted/__init__.py", "", "parts import downwards"),
+        ("services/memroos_memory/planted.py", "import memroos_client", "memory service does not call the kernel"),
+        ("services/memroos_kit/planted.py", "import numpy", "What remembers stays"),
+        ("services/memroos_memory/vectors/planted.py", "import qdrant_edge", "mem0 comes in through one door"),
     ],
 )
 def test_a_planted_break_is_named_by_its_contract(copy: Path, file: str, line: str, contract: str) -> None:
