@@ -213,7 +213,7 @@ class ContextRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     recall: RecallRequest
     token_budget: Annotated[int, Meta(ge=16, le=100_000)] = 800
-    """Most tokens of the text, heading included; counted as the embedder counts, or one per four characters."""
+    """Most tokens of the text, heading included; one is counted for four characters."""
     format: Literal["text", "markdown", "xml"] = "text"
     purpose: Name = ""
 

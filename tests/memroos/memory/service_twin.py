@@ -12,8 +12,8 @@ from tests.memroos.memory.memory_twin import MemoryTwin
 
 from memroos.memory import HttpMemoryStore
 from memroos.memory.queries import item_of
-from memroos.memory.rules import prompts, readers
-from memroos_contracts import labels
+from memroos.memory.rules import readers
+from memroos_contracts import labels, prompts
 from memroos_contracts.errors import MemroosError, NotFound
 from memroos_contracts.memory import (
     ContextRequest,

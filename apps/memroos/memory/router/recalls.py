@@ -8,8 +8,9 @@ import structlog
 from memroos.memory import queries
 from memroos.memory.queries.pending import Pending, count_pending, find_pending
 from memroos.memory.router.service import NONE_CONFIGURED, Service
-from memroos.memory.rules import answers, prompts, readers
+from memroos.memory.rules import answers, readers
 from memroos.memory.service import disclose, disclose_context
+from memroos_contracts import prompts
 from memroos_contracts.errors import ErrorKind, MemroosError
 from memroos_contracts.identity import Actor
 from memroos_contracts.memory import (

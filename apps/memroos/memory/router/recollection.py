@@ -9,10 +9,11 @@ from memroos.memory.queries import recollection as queries
 from memroos.memory.queries.traces import list_recollections
 from memroos.memory.router.recalls import Recalls
 from memroos.memory.router.service import Service, viewer_of
-from memroos.memory.rules import ids, prompts
+from memroos.memory.rules import ids
 from memroos.memory.rules import recollection as rules
 from memroos.memory.service import recollection as verbs
 from memroos.memory.service.recollection import Reminder
+from memroos_contracts import prompts
 from memroos_contracts.errors import MemroosError
 from memroos_contracts.governance import INTERNAL, Label
 from memroos_contracts.identity import Actor, AgentId, Role, WorkspaceId, service_actor

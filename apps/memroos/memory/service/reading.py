@@ -6,10 +6,11 @@ import msgspec
 
 from memroos import audit
 from memroos.memory import queries
-from memroos.memory.rules import answers, prompts
+from memroos.memory.rules import answers
 from memroos.memory.service import removing, traces
 from memroos.memory.service.traces import Handout
 from memroos.memory.service.writing import Event
+from memroos_contracts import prompts
 from memroos_contracts.errors import NotFound
 from memroos_contracts.governance import Action, Effect, Label
 from memroos_contracts.labels import join

@@ -8,11 +8,12 @@ from sqlalchemy import insert, text
 from memroos import audit, registry
 from memroos.memory.models import RecollectionPolicy
 from memroos.memory.queries import recollection as queries
-from memroos.memory.rules import answers, prompts
+from memroos.memory.rules import answers
 from memroos.memory.rules import recollection as rules
 from memroos.memory.service import removing, traces
 from memroos.memory.service.traces import Handout
 from memroos.memory.service.writing import Event
+from memroos_contracts import prompts
 from memroos_contracts.errors import InvalidRequest, NotFound
 from memroos_contracts.governance import INTERNAL, Action, Asset, Effect, Label
 from memroos_contracts.labels import join

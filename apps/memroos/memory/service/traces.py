@@ -9,9 +9,8 @@ from sqlalchemy import insert, text
 from memroos import audit
 from memroos.memory.models import MemoryTrace
 from memroos.memory.queries.traces import list_traces
-from memroos.memory.rules import prompts
 from memroos.memory.service.writing import Event
-from memroos_contracts import labels
+from memroos_contracts import labels, prompts
 from memroos_contracts.governance import Asset, Label
 from memroos_contracts.memory import Arm, RecallItem
 from memroos_contracts.pages import Page
