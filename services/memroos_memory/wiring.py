@@ -20,7 +20,7 @@ from memroos_memory import __version__, work
 from memroos_memory.derive import Extractor
 from memroos_memory.echo import EchoMarks
 from memroos_memory.graph import open_graph
-from memroos_memory.items import Announcer, DecidedByKernel
+from memroos_memory.items import DecidedByKernel
 from memroos_memory.jobs import Bell
 from memroos_memory.lexical import Postings
 from memroos_memory.recall import Recall
@@ -61,7 +61,7 @@ class MemoryService:
         self.db = Database(
             settings.database,
             authorizer=DecidedByKernel(),
-            journals=[Announcer(), self.bell],
+            journals=[self.bell],
             clock=clock or SystemClock(),
             readers=READERS,
         )

@@ -1,4 +1,4 @@
-"""What tests of the memory service may ask for: its database in a real file, with the announcer of touched items."""
+"""What tests of the memory service may ask for: its database in a real file."""
 
 import shutil
 from collections.abc import Iterator
@@ -32,14 +32,8 @@ def db_path(memory_template: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def announcer() -> items.Announcer:
-    """The journal behind the database; a test listens to it before it writes."""
-    return items.Announcer()
-
-
-@pytest.fixture
-def db(db_path: Path, clock: ManualClock, announcer: items.Announcer) -> Iterator[Database]:
+def db(db_path: Path, clock: ManualClock) -> Iterator[Database]:
     """A memory database in a real file."""
-    database = Database(db_path, authorizer=items.DecidedByKernel(), journals=[announcer], clock=clock)
+    database = Database(db_path, authorizer=items.DecidedByKernel(), clock=clock)
     yield database
     database.close()

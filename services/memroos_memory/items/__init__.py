@@ -4,7 +4,6 @@ Each change of an item is an entry in the log of its scope; `item` is what follo
 may do what: the kernel has, and a viewer only says whose memories are looked at.
 """
 
-from memroos_memory.items.announcer import Announcer, Touched
 from memroos_memory.items.authorizer import DecidedByKernel
 from memroos_memory.items.changes import supersede, update
 from memroos_memory.items.counts import inventory, stats
@@ -16,9 +15,10 @@ from memroos_memory.items.queries import get, history, learned_from, seq_of, vie
 from memroos_memory.items.removal import delete, remove_event
 from memroos_memory.items.rollback import rollback
 from memroos_memory.items.scopes import list_scopes, scope_for, scope_seq_of, scope_view, visible_scopes
+from memroos_memory.items.touched import JOURNAL, Touched
 
 __all__ = [
-    "Announcer",
+    "JOURNAL",
     "DecidedByKernel",
     "Learned",
     "Touched",

@@ -9,8 +9,8 @@ from memroos_contracts.memory_items import Change, Viewer
 from memroos_kit.clock import from_micros, to_micros
 from memroos_kit.db import Hot, Tx
 from memroos_memory import lexical
-from memroos_memory.items.announcer import JOURNAL, Touched
 from memroos_memory.items.states import COLUMNS, Row, State, columns, encode
+from memroos_memory.items.touched import JOURNAL, Touched
 from memroos_memory.models import Item, ItemVersion, Scope
 
 MEMORY = "service:memory"

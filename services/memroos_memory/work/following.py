@@ -13,7 +13,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _OTHER_WORDS = frozenset((Change.ADD, Change.UPDATE, Change.ROLLBACK))
-_JOURNAL = items.Announcer.name
 
 
 def carry_out(tx: Tx, verb: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -31,7 +30,7 @@ def follow(tx: Tx) -> None:
     embed: dict[int, dict[int, None]] = {}
     vector: dict[int, dict[int, None]] = {}
     graph: dict[int, dict[int, None]] = {}
-    for touched in tx.journal(_JOURNAL):
+    for touched in tx.journal(items.JOURNAL):
         if touched.status is ItemStatus.DELETED:
             vector.setdefault(touched.scope_seq, {})[touched.item_seq] = None
         elif touched.change in _OTHER_WORDS:
@@ -55,6 +54,6 @@ def correct(
     after = carry_out(tx, items.update, viewer, item_id, change, operation)
     if after.kind is ItemKind.EVENT and after.digest != before.digest and not (after.echo or noise(after.text or "")):
         seq = items.seq_of(tx, after.id)
-        itself = next(touched for touched in tx.journal(_JOURNAL) if touched.item_seq == seq)
+        itself = next(touched for touched in tx.journal(items.JOURNAL) if touched.item_seq == seq)
         jobs.enqueue_items(tx, learn, itself.scope_seq, [itself.item_seq])
     return after

@@ -125,6 +125,6 @@ def _noise(tx: Read, scope: int, one: IngestEvent) -> str:
 
 def _scope_of(tx: Tx, seq: int) -> int:
     """Return the scope of an event that was just added: the newest that was announced is its."""
-    touched = tx.journal(items.Announcer.name)[-1]
+    touched = tx.journal(items.JOURNAL)[-1]
     assert touched.item_seq == seq
     return int(touched.scope_seq)

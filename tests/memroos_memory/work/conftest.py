@@ -161,9 +161,9 @@ def bell() -> jobs.Bell:
 
 
 @pytest.fixture
-def db(db_path: Path, clock: ManualClock, announcer: items.Announcer, bell: jobs.Bell) -> Iterator[Database]:
+def db(db_path: Path, clock: ManualClock, bell: jobs.Bell) -> Iterator[Database]:
     """A memory database whose line can be listened to."""
-    database = Database(db_path, authorizer=items.DecidedByKernel(), journals=[announcer, bell], clock=clock)
+    database = Database(db_path, authorizer=items.DecidedByKernel(), journals=[bell], clock=clock)
     yield database
     database.close()
 

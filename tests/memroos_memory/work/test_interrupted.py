@@ -57,7 +57,7 @@ def service_in(folder: Path, template: Path) -> Iterator[Service]:
     folder.mkdir()
     path = Path(shutil.copyfile(template, folder / "memory.db"))
     bell = jobs.Bell()
-    db = Database(path, authorizer=items.DecidedByKernel(), journals=[items.Announcer(), bell], clock=ManualClock())
+    db = Database(path, authorizer=items.DecidedByKernel(), journals=[bell], clock=ManualClock())
     made = Service(db, bell, folder)
     made.take(*(said(n, words) for n, words in enumerate(SAID, 1)))
     db.write_now(SERVICE, work.take_removals, [REMOVAL])

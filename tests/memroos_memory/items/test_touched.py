@@ -13,7 +13,7 @@ def touched_by(memory: Memory, verb: Callable[..., Any], *args: Any) -> list[ite
 
     def work(tx: Tx) -> list[items.Touched]:
         verb(tx, *args)
-        return tx.journal(items.Announcer.name)
+        return tx.journal(items.JOURNAL)
 
     return memory.db.write_now(MEMORY, work)
 
