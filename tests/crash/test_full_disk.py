@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import httpx
 import pytest
 from tests.crash.audit_of import faults, open_database
 from tests.crash.told import Deed, Ledger
-from tests.flows.kernel import RUNNER, Agent, Kernel
+from tests.flows.kernel import Agent, Kernel
 
 SIZE = "48m"
 ROOM_BYTES = 3_000_000
@@ -44,7 +43,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_refuses_truly_keeps_reading_and_recovers_within_a_second(small_disk: Path) -> None:
     settings = {"log_level": "error", "requests_per_minute": "100000000"}
     ledger = Ledger()
-    with Kernel(small_disk / "kernel", settings=settings, prefix=(sys.executable, str(RUNNER))) as kernel:
+    with Kernel(small_disk / "kernel", settings=settings) as kernel:
         sender, receiver = kernel.create_agent("sender"), kernel.create_agent("receiver")
         with kernel.client(sender.key) as client:
             task = _send_task(client, ledger, 0)

@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import secrets
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from tests.crash.audit_of import faults, open_database
 from tests.crash.clients import Clients
 from tests.crash.told import Ledger
-from tests.flows.kernel import RUNNER, Kernel
+from tests.flows.kernel import Kernel
 
 from memroos_kit.db import sqlite3
 
@@ -44,7 +43,7 @@ def test_two_hundred_kills_lose_nothing_double_nothing_and_leave_nothing_undone(
 def drill(folder: Path, *, cycles: int, most_s: float) -> int:
     """Kill and restart a kernel under 32 clients, then look at what is left; return how many kills there were."""
     seed = secrets.randbits(32)
-    kernel = Kernel(folder, settings=LIVELY, prefix=(sys.executable, str(RUNNER)))
+    kernel = Kernel(folder, settings=LIVELY)
     ledger = Ledger()
     with kernel:
         done = asyncio.run(_drill(kernel, ledger, cycles=cycles, until=time.monotonic() + most_s, seed=seed))

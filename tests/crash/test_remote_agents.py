@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from a2a.types import a2a_pb2 as pb
 from tests.crash.durable_agent import CHUNKS
-from tests.flows.kernel import RUNNER, Kernel
+from tests.flows.kernel import Kernel
 from tests.flows.service import free_port
 
 from memroos_kit.db import sqlite3
@@ -162,7 +162,7 @@ def drill(folder: Path, *, cycles: int, most_s: float) -> int:
     """Kill and restart under load, then hold every task against its agent's word; return how many kills there were."""
     seed = secrets.randbits(32)
     agent = DurableAgent(folder)
-    kernel = Kernel(folder / "kernel", settings=LIVELY, prefix=(sys.executable, str(RUNNER)))
+    kernel = Kernel(folder / "kernel", settings=LIVELY)
     found: list[str] = []
     agent.start()
     try:

@@ -1,4 +1,7 @@
-"""The kernel alone, with its settings from the environment, for as long as no command line is needed."""
+"""The kernel without the command line, with its settings from the environment.
+
+Run as a prefix to the kernel's own command, whose words it ignores.
+"""
 
 from memroos.settings import Settings
 from memroos.wiring import run_kernel
