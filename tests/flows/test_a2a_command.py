@@ -11,13 +11,16 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from tests.card_server import CardServer
 from tests.conformance.processes import AgentProcess
 from tests.flows.kernel import Kernel
 from tests.flows.service import free_port
 
+from memroos.cli import cli
+
 COMPLETED, FAILED, WRONG, AWAY, NEEDS_YOU, GOES_ON, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
@@ -33,36 +36,44 @@ def kernel(tmp_path_factory: pytest.TempPathFactory, agent: AgentProcess) -> Ite
         yield running
 
 
-def environment(kernel: Kernel) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MEMROOS_")}
-    ours = {"URL": kernel.url, "API_KEY": kernel.operator_key, "DATA_DIR": str(kernel.data_dir)}
-    return {**inherited, **{f"MEMROOS_{name}": value for name, value in ours.items()}}
+def settings_of(kernel: Kernel) -> dict[str, str]:
+    return {
+        "MEMROOS_URL": kernel.url,
+        "MEMROOS_API_KEY": kernel.operator_key,
+        "MEMROOS_DATA_DIR": str(kernel.data_dir),
+    }
 
 
 @pytest.fixture
-def run(kernel: Kernel) -> Run:
-    """Run `memroos a2a` to its end."""
+def run(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `memroos a2a` to its end, in this process: a start of its own takes longer than what most tests ask for."""
+    monkeypatch.chdir(kernel.folder)
 
-    def run(*words: str, said: str = "") -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "memroos.cli", "a2a", *words],
-            cwd=kernel.folder,
-            env=environment(kernel),
-            input=said,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def run(*words: str, said: str = "") -> Result:
+        return CliRunner(env=settings_of(kernel)).invoke(cli, ["a2a", *words], input=said, catch_exceptions=False)
 
     return run
 
 
-def events(done: "subprocess.CompletedProcess[str]") -> list[str]:
+def started(kernel: Kernel, *words: str) -> "subprocess.Popen[str]":
+    """Start `memroos a2a` as a process of its own."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MEMROOS_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "memroos.cli", "a2a", *words],
+        cwd=kernel.folder,
+        env=inherited | settings_of(kernel),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - background jobs ignore it
+    )
+
+
+def events(done: Result) -> list[str]:
     return [next(iter(json.loads(line))) for line in done.stdout.splitlines()]
 
 
-def task_of(done: "subprocess.CompletedProcess[str]") -> str:
+def task_of(done: Result) -> str:
     return done.stdout.split("task ", 1)[1].split()[0]
 
 
@@ -73,7 +84,7 @@ def test_a_message_goes_to_an_agent_behind_the_kernel_over_every_binding(run: Ru
     to = ("--skill", "echo") if old_grpc else ("--agent", "echo")
     done = run("stream", *to, "--binding", binding, "--version", version, "hello there")
 
-    assert done.returncode == COMPLETED, done.stderr
+    assert done.exit_code == COMPLETED, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("task task_")
     assert lines[1:] == ["submitted", "working", "artifact echo", "hello there", "completed"]
@@ -83,7 +94,7 @@ def test_a_message_goes_to_an_agent_behind_the_kernel_over_every_binding(run: Ru
 def test_any_server_is_spoken_to_by_its_address(run: Run, agent: AgentProcess, binding: str) -> None:
     done = run("send", "--url", agent.url, "--binding", binding, "tck-artifact-text")
 
-    assert done.returncode == COMPLETED, done.stderr
+    assert done.exit_code == COMPLETED, done.stderr
     assert done.stdout.splitlines()[-1] == "completed"
 
 
@@ -91,7 +102,7 @@ def test_an_agent_is_found_by_skill_and_the_text_comes_from_standard_input(run: 
     done = run("send", "--skill", "echo", "-", said="from a pipe\n")
 
     assert "from a pipe" in done.stdout
-    assert done.returncode == COMPLETED
+    assert done.exit_code == COMPLETED
 
 
 def test_files_and_values_are_sent_as_parts(run: Run, tmp_path: Path) -> None:
@@ -126,7 +137,7 @@ def test_programs_get_a_line_of_json_for_each_event(run: Run, agent: AgentProces
     ],
 )
 def test_the_exit_code_says_how_it_ended(run: Run, agent: AgentProcess, word: str, code: int) -> None:
-    assert run("send", "--url", agent.url, word).returncode == code
+    assert run("send", "--url", agent.url, word).exit_code == code
 
 
 def test_a_task_that_asks_is_gone_on_with_as_the_hint_says(run: Run, agent: AgentProcess) -> None:
@@ -136,13 +147,13 @@ def test_a_task_that_asks_is_gone_on_with_as_the_hint_says(run: Run, agent: Agen
 
     answered = run(*hint.replace("'your answer'", "blue").split())
 
-    assert answered.returncode == COMPLETED, answered.stderr
+    assert answered.exit_code == COMPLETED, answered.stderr
 
 
 def test_a_task_is_listed_shown_and_ended(run: Run) -> None:
     sent = run("send", "--agent", "remote", "--no-wait", "tck-cancel")
     task = task_of(sent)
-    assert sent.returncode == COMPLETED
+    assert sent.exit_code == COMPLETED
 
     listed = run("list", "--agent", "remote", "--json")
     assert task in [one["id"] for one in json.loads(listed.stdout)]
@@ -150,21 +161,13 @@ def test_a_task_is_listed_shown_and_ended(run: Run) -> None:
     shown = run("get", task, "--agent", "remote")
     assert "user: tck-cancel" in shown.stdout
     ended = run("cancel", task)
-    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "canceled")
+    assert (ended.exit_code, ended.stdout.splitlines()[-1]) == (0, "canceled")
     assert run("list", "--agent", "remote", "--state", "canceled", "--json").stdout.count(f'"{task}"') == 1
-    assert run("subscribe", task).returncode == FAILED
+    assert run("subscribe", task).exit_code == FAILED
 
 
 def test_ctrl_c_leaves_the_task_running_and_says_how_to_get_back(kernel: Kernel, run: Run) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "memroos.cli", "a2a", "stream", "--agent", "remote", "tck-cancel"],
-        cwd=kernel.folder,
-        env=environment(kernel),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - background jobs ignore it
-    )
+    process = started(kernel, "stream", "--agent", "remote", "tck-cancel")
     assert process.stdout is not None
     task = process.stdout.readline().split()[1]
     while "working" not in process.stdout.readline():
@@ -175,20 +178,13 @@ def test_ctrl_c_leaves_the_task_running_and_says_how_to_get_back(kernel: Kernel,
     assert process.returncode == INTERRUPTED
     assert said.strip() == f"The task goes on. To get back: memroos a2a subscribe {task} --agent remote"
     ended = run("cancel", task, "--agent", "remote")
-    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "canceled")  # so it was still going on
+    assert (ended.exit_code, ended.stdout.splitlines()[-1]) == (0, "canceled")  # so it was still going on
 
 
 def test_a_stream_goes_on_after_a_restart_of_the_kernel(new_kernel: Callable[..., Kernel], agent: AgentProcess) -> None:
     kernel = new_kernel(outbound_allow="127.0.0.1").start()
     kernel.done("POST", "/api/remote-agents", {"card_url": agent.card_url, "name": "remote"})
-    process = subprocess.Popen(
-        [sys.executable, "-m", "memroos.cli", "a2a", "stream", "--agent", "remote", "tck-long-running"],
-        cwd=kernel.folder,
-        env=environment(kernel),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = started(kernel, "stream", "--agent", "remote", "tck-long-running")
     assert process.stdout is not None
     while "working" not in process.stdout.readline():
         pass
@@ -206,7 +202,7 @@ def test_a_stream_goes_on_after_a_restart_of_the_kernel(new_kernel: Callable[...
 def test_a_card_shows_that_its_signature_fits(run: Run, kernel: Kernel) -> None:
     for words in (["card"], ["card", "--agent", "remote"], ["card", "--extended"]):
         done = run(*words)
-        assert done.returncode == 0, done.stderr
+        assert done.exit_code == 0, done.stderr
         assert "fits, by key " in done.stdout
         assert "(JSONRPC 1.0)" in done.stdout
 
@@ -226,7 +222,7 @@ def test_a_card_that_was_changed_does_not_pass(run: Run, kernel: Kernel) -> None
 def test_an_unsigned_card_says_so(run: Run, agent: AgentProcess) -> None:
     done = run("card", "--url", agent.url, "--json")
 
-    assert done.returncode == 0
+    assert done.exit_code == 0
     assert json.loads(done.stdout)["signature"] == {"state": "unsigned", "keyId": ""}
 
 
@@ -247,7 +243,7 @@ def test_an_unsigned_card_says_so(run: Run, agent: AgentProcess) -> None:
 def test_what_goes_wrong_is_said_in_one_sentence(run: Run, words: tuple[str, ...], code: int, said: str) -> None:
     done = run(*words)
 
-    assert done.returncode == code, done.stderr
+    assert done.exit_code == code, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -255,14 +251,14 @@ def test_what_goes_wrong_is_said_in_one_sentence(run: Run, words: tuple[str, ...
 def test_a_server_that_is_not_there_is_told_from_one_that_refuses(run: Run) -> None:
     done = run("send", "--url", f"http://127.0.0.1:{free_port()}", "x")
 
-    assert done.returncode == AWAY
+    assert done.exit_code == AWAY
     assert "Nobody answers at" in done.stderr
 
 
 def test_a_version_that_the_agent_does_not_offer_is_said_with_what_it_does(run: Run, agent: AgentProcess) -> None:
     done = run("send", "--url", agent.url, "--version", "0.3", "x")
 
-    assert done.returncode == FAILED
+    assert done.exit_code == FAILED
     assert "Its card lists: JSONRPC 1.0" in done.stderr
 
 
@@ -280,5 +276,5 @@ def test_a_card_that_leads_elsewhere_gets_no_key(run: Run, agent: AgentProcess) 
         shelf.files["/.well-known/agent-card.json"] = {**card, "supportedInterfaces": [way]}
         done = run("send", "--url", shelf.url, "--header", "X-Key: secret", "x")
 
-    assert done.returncode == FAILED
+    assert done.exit_code == FAILED
     assert "it would get your key" in done.stderr
