@@ -17,6 +17,7 @@ from memroos_kit.db.migrate import migrate
 from memroos_kit.service import Health, ServiceApp, create_app
 from memroos_kit.stopping import Stopping
 from memroos_memory import __version__, work
+from memroos_memory.actor import SERVICE
 from memroos_memory.derive import Extractor
 from memroos_memory.echo import EchoMarks
 from memroos_memory.graph import open_graph
@@ -25,7 +26,7 @@ from memroos_memory.jobs import Bell
 from memroos_memory.lexical import Postings
 from memroos_memory.recall import Recall
 from memroos_memory.settings import MemorySettings
-from memroos_memory.web import CONTROLLERS, SERVICE, Entry, Intake, Standing
+from memroos_memory.web import CONTROLLERS, Entry, Intake, Standing
 
 LOCK = "memory.lock"
 MIGRATIONS = Path(__file__).parent / "migrations"

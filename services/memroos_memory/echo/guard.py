@@ -7,18 +7,17 @@ from datetime import timedelta
 import msgspec
 from sqlalchemy import text
 
-from memroos_contracts.identity import service_actor
 from memroos_kit import log
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Database, Hot, Read, Tx
 from memroos_kit.stopping import Stopping
+from memroos_memory.actor import SERVICE
 from memroos_memory.echo.sentences import LEAST_WORDS, is_echo, marks, sentences
 
 FLUSH_S = 0.2
 ROWS_MAX = 2_000
 """Marks that are written at once; the rest follow."""
 
-_SERVICE = service_actor("memory")
 _MARK = Hot(text(
     "INSERT INTO echo_mark (reader, digest, at) VALUES (:reader, :digest, :at)"
     " ON CONFLICT (reader, digest) DO UPDATE SET at = :at"
@@ -107,7 +106,7 @@ class EchoMarks:
         try:
             entries = [(reader, digest) for reader, digests in self._writing.items() for digest in sorted(digests)]
             for start in range(0, len(entries), ROWS_MAX):
-                await self._db.write(_SERVICE, mark, entries[start : start + ROWS_MAX])
+                await self._db.write(SERVICE, mark, entries[start : start + ROWS_MAX])
         except BaseException:
             with self._lock:
                 for reader, digests in self._writing.items():

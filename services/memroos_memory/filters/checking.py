@@ -9,7 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from memroos_contracts.governance import Sensitivity
-from memroos_contracts.memory import Instant, MemoryKind
+from memroos_contracts.memory import MemoryKind
 from memroos_contracts.memory_errors import FilterRefused
 from memroos_contracts.memory_filters import (
     FIELDS,
@@ -34,7 +34,7 @@ from memroos_contracts.memory_filters import (
     Or,
     Scalar,
 )
-from memroos_contracts.memory_items import ItemKind, ItemStatus
+from memroos_contracts.memory_items import Instant, ItemKind, ItemStatus
 from memroos_kit.clock import count_micros
 
 DATA = "data."

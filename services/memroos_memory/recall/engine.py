@@ -12,13 +12,13 @@ from typing import NamedTuple, TypeVar
 import msgspec
 import numpy as np
 
-from memroos_contracts.identity import service_actor
 from memroos_contracts.memory import Arm, ContextRequest, ContextResult, RecallItem, RecallQuery, RecallResult
 from memroos_contracts.memory_errors import EmbedderFailed, IndexUnavailable, WrongDimension
 from memroos_contracts.memory_items import ItemView
 from memroos_kit import log
 from memroos_kit.db import Database, Read
 from memroos_memory import items
+from memroos_memory.actor import SERVICE
 from memroos_memory.echo import EchoMarks
 from memroos_memory.embedders import Embedder
 from memroos_memory.graph import Graph
@@ -37,7 +37,6 @@ NEAREST = 64
 RELATED = 100
 """Hits that are asked of the graph."""
 
-_ACTOR = service_actor("memory")
 _log = log.get(__name__)
 _AWAY = {
     Arm.VECTOR: "What means the same cannot be looked for at the moment.",
@@ -114,11 +113,11 @@ class Recall:
     async def _found(self, query: RecallQuery) -> RecallResult:
         question = take_apart(query.request, self._db.clock.now())
         identity = self._embedder.identity
-        seen = self._db.read_inline(_ACTOR, _see, query, identity)
+        seen = self._db.read_inline(SERVICE, _see, query, identity)
         if not seen.scopes:
             return RecallResult(items=[], arms=(Arm.LEXICAL,), missing=())
         evidence, missing = await self._evidence(query, question, seen)
-        answer = await self._db.read(_ACTOR, self._answer, query, question, evidence, seen, missing)
+        answer = await self._db.read(SERVICE, self._answer, query, question, evidence, seen, missing)
         return await self._looked_at_again(query, answer)
 
     async def _evidence(self, query: RecallQuery, question: Question, seen: _Seen) -> tuple[Evidence, dict[Arm, str]]:

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 
-from memroos_contracts.identity import service_actor
 from memroos_contracts.memory import IngestEvent, IngestReport, Removal
 from memroos_contracts.memory_items import ItemChange, ItemView, Viewer
 from memroos_contracts.memory_work import JobLabel
 from memroos_kit.db import Database
 from memroos_memory import work
+from memroos_memory.actor import SERVICE
 from memroos_memory.echo import EchoMarks
 
-SERVICE = service_actor("memory")
 REMOVALS_AT_ONCE = 16
 """Removals in one transaction, so that nobody waits long for the writer."""
 

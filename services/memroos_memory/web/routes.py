@@ -17,10 +17,11 @@ from memroos_contracts.pages import Page
 from memroos_contracts.recall_evals import RecallEvalView
 from memroos_kit.db import Database
 from memroos_memory import __version__, evals, filters, items, jobs, work
+from memroos_memory.actor import SERVICE
 from memroos_memory.embedders import CurrentEmbedder
 from memroos_memory.recall import Recall
 from memroos_memory.web import bodies
-from memroos_memory.web.intake import SERVICE, Intake
+from memroos_memory.web.intake import Intake
 from memroos_memory.web.standing import Standing
 
 Db = NamedDependency[Database]

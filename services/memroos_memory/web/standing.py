@@ -20,11 +20,11 @@ from memroos_contracts.memory_work import (
 from memroos_kit.db import Database, Hot, Read
 from memroos_kit.stopping import Stopping
 from memroos_memory import items, jobs, work
+from memroos_memory.actor import SERVICE
 from memroos_memory.graph import Graph
 from memroos_memory.jobs import Bell
 from memroos_memory.models import Item, ItemVector
 from memroos_memory.vectors import VectorIndex, stored
-from memroos_memory.web.intake import SERVICE
 
 _BLOCK = 512
 """Bytes of a block as the file system counts them; a file may have holes."""

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from memroos_contracts.identity import service_actor
 from memroos_contracts.memory_work import JobLabel
 from memroos_kit.db import Database, Read, Tx
 from memroos_memory import items, jobs
+from memroos_memory.actor import SERVICE
 from memroos_memory.embedders import CurrentEmbedder, UnreachableEmbedder, Vectors, text_of
 from memroos_memory.jobs import Taken
 from memroos_memory.vectors import Point, VectorIndex, ensure_embedder, stored
@@ -14,8 +14,6 @@ from memroos_memory.work.worker import HandleAll
 
 TEXTS_AT_ONCE = 64
 """Texts that are embedded before their vectors are kept: what a crash makes us do again."""
-
-_SERVICE = service_actor("memory")
 
 
 class _Wanted(NamedTuple):
@@ -31,17 +29,17 @@ def embedding(db: Database, embedder: CurrentEmbedder) -> HandleAll:
         now = embedder.now()
         if isinstance(now, UnreachableEmbedder):  # its successor's vectors are being made, for all items
             for job in taken:
-                await db.write(_SERVICE, jobs.finish, job)
+                await db.write(SERVICE, jobs.finish, job)
             return
-        row = await db.read(_SERVICE, stored.find_embedder, now.identity)
+        row = await db.read(SERVICE, stored.find_embedder, now.identity)
         if row is None:
-            row = await db.write(_SERVICE, ensure_embedder, now.identity, now.dimension)
-        wanted = await db.read(_SERVICE, _wanted, row.seq, _items(taken))
+            row = await db.write(SERVICE, ensure_embedder, now.identity, now.dimension)
+        wanted = await db.read(SERVICE, _wanted, row.seq, _items(taken))
         for start in range(0, len(wanted), TEXTS_AT_ONCE):
             some = wanted[start : start + TEXTS_AT_ONCE]
             made = await now.embed([one.text for one in some])
-            await db.write(_SERVICE, _keep, row.seq, some, made)
-        await db.write(_SERVICE, _finish, taken)
+            await db.write(SERVICE, _keep, row.seq, some, made)
+        await db.write(SERVICE, _finish, taken)
 
     return embed
 
@@ -76,7 +74,7 @@ def indexing(db: Database, index: VectorIndex) -> HandleAll:
 
     async def follow(taken: Sequence[Taken]) -> None:
         identity = index.identity
-        points, gone = await db.read(_SERVICE, _points, identity, taken)
+        points, gone = await db.read(SERVICE, _points, identity, taken)
         if points:
             await index.upsert(points, identity=identity)
         if gone:

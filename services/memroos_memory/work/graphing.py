@@ -3,15 +3,13 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from memroos_contracts.identity import service_actor
 from memroos_contracts.memory_items import ItemView
 from memroos_kit.db import Database
 from memroos_memory import derive, items
+from memroos_memory.actor import SERVICE
 from memroos_memory.graph import Graph, GraphEntry
 from memroos_memory.jobs import Taken
 from memroos_memory.work.worker import HandleAll
-
-_SERVICE = service_actor("memory")
 
 
 def graphing(db: Database, graph: Graph) -> HandleAll:
@@ -22,7 +20,7 @@ def graphing(db: Database, graph: Graph) -> HandleAll:
         for job in taken:
             scopes.setdefault(job.scope_seq, {}).update(dict.fromkeys(job.items))
         for scope_seq, seqs in scopes.items():
-            there = await db.read(_SERVICE, items.views, list(seqs))
+            there = await db.read(SERVICE, items.views, list(seqs))
             gone = [seq for seq in seqs if seq not in there]
             if there:
                 await graph.put(scope_seq, await asyncio.to_thread(entries_of, there))

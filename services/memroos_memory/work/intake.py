@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import text
 
-from memroos_contracts.identity import service_actor
 from memroos_contracts.memory import IngestEvent, IngestReport, Removal
 from memroos_contracts.memory_work import JobLabel
 from memroos_kit.db import Database, Hot, Read, Tx
 from memroos_memory import items, jobs
+from memroos_memory.actor import SERVICE
 from memroos_memory.echo import EchoMarks, echoes
 from memroos_memory.work.following import follow
 from memroos_memory.work.gate import noise
@@ -18,7 +18,6 @@ CHARACTERS_AT_ONCE = 40_000
 """Both bound what is taken over in one transaction, so that nobody waits long for the writer."""
 
 KERNEL = "kernel"
-_SERVICE = service_actor("memory")
 _POSITION = Hot(text("SELECT position FROM intake WHERE source = :source"))
 _MOVE = Hot(text(
     "INSERT INTO intake (source, position) VALUES (:source, :position)"
@@ -36,7 +35,7 @@ async def ingest(
     """Take over events in this order, a few at a time. What was taken over stays so if a later one fails."""
     stored = known = 0
     for some in _a_few(events):
-        report = await db.write(_SERVICE, take_events, some, echo=echo, learn=learn)
+        report = await db.write(SERVICE, take_events, some, echo=echo, learn=learn)
         stored, known = stored + report.stored, known + report.known
     return IngestReport(stored, known)
 

@@ -12,10 +12,10 @@ from typing import Protocol
 import msgspec
 from sqlalchemy import text
 
-from memroos_contracts.identity import service_actor
 from memroos_contracts.memory_items import ItemStatus, ItemView
 from memroos_kit.db import Database, Hot, Read, Tx
 from memroos_memory import derive, items, jobs
+from memroos_memory.actor import SERVICE
 from memroos_memory.derive import Turn
 from memroos_memory.items import Learned
 from memroos_memory.jobs import Taken
@@ -31,7 +31,6 @@ TURNS_AT_ONCE = 16
 EVENTS_BEFORE = 50
 """Events before those of a job; what was learned from them the model is told."""
 
-_SERVICE = service_actor("memory")
 _BEFORE = Hot(text("SELECT seq FROM item WHERE scope_seq = :scope AND seq < :seq ORDER BY seq DESC LIMIT :most"))
 
 Lesson = tuple[int, ItemView, list[Learned]]
@@ -60,9 +59,9 @@ def deriving(db: Database, learn: Learn = derive.learn) -> Handle:
     async def derive_facts(job: Taken) -> None:
         for start in range(job.done, len(job.items), EVENTS_AT_ONCE):
             seqs = job.items[start : start + EVENTS_AT_ONCE]
-            events = await db.read(_SERVICE, _events, seqs)
+            events = await db.read(SERVICE, _events, seqs)
             lessons = await asyncio.to_thread(_by_rules, learn, events)
-            await db.write(_SERVICE, carry_out, _learn, job, start + len(seqs), lessons)
+            await db.write(SERVICE, carry_out, _learn, job, start + len(seqs), lessons)
 
     return derive_facts
 
@@ -73,10 +72,10 @@ def extracting(db: Database, extractor: Asked) -> Handle:
     async def extract_facts(job: Taken) -> None:
         for start in range(job.done, len(job.items), TURNS_AT_ONCE):
             seqs = job.items[start : start + TURNS_AT_ONCE]
-            events = await db.read(_SERVICE, _events, seqs)
-            existing = await db.read(_SERVICE, _known, job)
+            events = await db.read(SERVICE, _events, seqs)
+            existing = await db.read(SERVICE, _known, job)
             lessons = await _by_model(extractor, events, existing) if events else []
-            await db.write(_SERVICE, carry_out, _learn, job, start + len(seqs), lessons)
+            await db.write(SERVICE, carry_out, _learn, job, start + len(seqs), lessons)
 
     return extract_facts
 

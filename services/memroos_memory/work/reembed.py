@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
-from memroos_contracts.identity import DEFAULT_WORKSPACE, service_actor
+from memroos_contracts.identity import DEFAULT_WORKSPACE
 from memroos_contracts.memory_work import JobLabel
 from memroos_kit.db import Database, Hot, Read, Tx
 from memroos_memory import jobs
+from memroos_memory.actor import SERVICE
 from memroos_memory.embedders import CurrentEmbedder, Embedder, create_embedder, embedder_of, text_of
 from memroos_memory.graph import Graph
 from memroos_memory.jobs import Taken
@@ -26,7 +27,6 @@ from memroos_memory.work.worker import Handle
 TEXTS_AT_ONCE = 64
 FORGET_AT_ONCE = 1_000
 
-_SERVICE = service_actor("memory")
 
 _WITHOUT = (
     "FROM item WHERE item.status <> 'deleted' AND item.text <> '' AND NOT EXISTS (SELECT 1 FROM item_vector "
@@ -64,8 +64,8 @@ def open_vectors(db: Database, settings: MemorySettings) -> Opened:
     """
     wanted = create_embedder(settings)
     try:
-        row = db.write_now(_SERVICE, follow_settings, wanted.identity, wanted.dimension)
-        expected = db.read_now(_SERVICE, stored.count, row.seq)
+        row = db.write_now(SERVICE, follow_settings, wanted.identity, wanted.dimension)
+        expected = db.read_now(SERVICE, stored.count, row.seq)
         vectors = open_index(settings, row.dimension, row.identity, expected)
         if row.identity == wanted.identity:
             return Opened(CurrentEmbedder(wanted), None, vectors)
@@ -100,7 +100,7 @@ def reembedding(db: Database, current: CurrentEmbedder, successor: Embedder | No
     """Return what makes the vectors of the embedder that is building, and lets it answer then."""
 
     async def reembed(job: Taken) -> None:
-        row = await db.read(_SERVICE, stored.find_building)
+        row = await db.read(SERVICE, stored.find_building)
         if row is not None and successor is not None and row.identity == successor.identity:
             await _Reembedding(db, job, row, successor, vectors).run()
             await current.switch(successor)
@@ -129,16 +129,16 @@ class _Reembedding:
         await fill_from_truth(self._db, self._index, self._row.seq, self._told)  # what was made before a kill
         while True:
             await self._make_missing()
-            if await self._db.write(_SERVICE, activate_if_whole, self._row.seq):
+            if await self._db.write(SERVICE, activate_if_whole, self._row.seq):
                 break
         await self._index.switch()
 
     async def _make_missing(self) -> None:
         after = 0
-        while missing := await self._db.read(_SERVICE, find_missing, self._row.seq, after):
+        while missing := await self._db.read(SERVICE, find_missing, self._row.seq, after):
             made = await self._embedder.embed([text_of(one.speaker, one.text) for one in missing])
             kept = [(one.seq, one.digest, vector) for one, vector in zip(missing, made, strict=True)]
-            await self._db.write(_SERVICE, stored.put, self._row.seq, kept)
+            await self._db.write(SERVICE, stored.put, self._row.seq, kept)
             some = [StoredVector(one.seq, one.scope_seq, vector) for one, vector in zip(missing, made, strict=True)]
             await fill_some(self._db, self._index, self._row.seq, some, {one.seq: one.digest for one in missing})
             after = missing[-1].seq
@@ -146,8 +146,8 @@ class _Reembedding:
 
     async def _told(self, number: int) -> None:
         self._filled += number
-        total = max(self._filled, await self._db.read(_SERVICE, _items))
-        await self._db.write(_SERVICE, jobs.progress, self._job, self._filled, total=total)
+        total = max(self._filled, await self._db.read(SERVICE, _items))
+        await self._db.write(SERVICE, jobs.progress, self._job, self._filled, total=total)
 
 
 class Missing(NamedTuple):
@@ -176,9 +176,9 @@ def activate_if_whole(tx: Tx, embedder_seq: int) -> bool:
 
 async def _forget_retired(db: Database) -> None:
     """Remove the vectors of embedders that answer no more, a few at a time."""
-    for row in await db.read(_SERVICE, stored.embedders):
+    for row in await db.read(SERVICE, stored.embedders):
         while row.state == stored.RETIRED:
-            if await db.write(_SERVICE, stored.forget_some, row.seq, limit=FORGET_AT_ONCE) == 0:
+            if await db.write(SERVICE, stored.forget_some, row.seq, limit=FORGET_AT_ONCE) == 0:
                 break
 
 

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import text
 
 from memroos_contracts.errors import MemroosError, StorageFailed
-from memroos_contracts.identity import DEFAULT_WORKSPACE, service_actor
+from memroos_contracts.identity import DEFAULT_WORKSPACE
 from memroos_contracts.memory_errors import IndexUnavailable
 from memroos_contracts.memory_items import ItemView, Viewer
 from memroos_contracts.memory_work import Index, JobLabel, JobView, ReindexRequest
@@ -21,6 +21,7 @@ from memroos_kit.clock import from_micros, to_micros
 from memroos_kit.db import Database, Hot, Read, Tx
 from memroos_kit.stopping import Stopping
 from memroos_memory import items, jobs, lexical
+from memroos_memory.actor import SERVICE
 from memroos_memory.graph import Graph
 from memroos_memory.jobs import Taken
 from memroos_memory.vectors import Point, VectorIndex, stored
@@ -38,7 +39,6 @@ WATCH_S = 10.0
 TRY_AGAIN = timedelta(minutes=10)
 """A rebuild that failed for good is not begun again by itself before this."""
 
-_SERVICE = service_actor("memory")
 _log = log.get(__name__)
 
 _COUNT = Hot(text("SELECT count(*), coalesce(max(seq), 0) FROM item"))
@@ -108,16 +108,16 @@ async def watch_indexes(
 async def watch_once(db: Database, vectors: VectorIndex, graph: Graph) -> None:
     """Look at the indexes once."""
     if not vectors.state().ready and await _answers(vectors.count) and not vectors.state().ready:
-        await db.write(_SERVICE, ensure_reindex, Index.VECTOR)
+        await db.write(SERVICE, ensure_reindex, Index.VECTOR)
     if not (await graph.state()).ready and await _answers(graph.count):
-        await db.write(_SERVICE, ensure_reindex, Index.GRAPH)
+        await db.write(SERVICE, ensure_reindex, Index.GRAPH)
 
 
 async def check_sample(db: Database, vectors: VectorIndex) -> None:
     """Look for some vectors in the index, so that one with damaged contents does not pass for whole."""
-    row = await db.read(_SERVICE, stored.find_active)
+    row = await db.read(SERVICE, stored.find_active)
     if row is not None and vectors.state().ready:
-        await vectors.holds(_points(await db.read(_SERVICE, _sample, row.seq)))
+        await vectors.holds(_points(await db.read(SERVICE, _sample, row.seq)))
 
 
 async def _answers(ask: Callable[[], Awaitable[object]]) -> bool:
@@ -158,7 +158,7 @@ class _Progress:
             LeaseLost: somebody else does this job by now.
         """
         self._done = min(self._total, self._done + number)
-        await self._db.write(_SERVICE, jobs.progress, self._job, self._done, total=self._total)
+        await self._db.write(SERVICE, jobs.progress, self._job, self._done, total=self._total)
 
 
 def reindexing(db: Database, vectors: VectorIndex, graph: Graph, postings: lexical.Postings | None = None) -> Handle:
@@ -166,7 +166,7 @@ def reindexing(db: Database, vectors: VectorIndex, graph: Graph, postings: lexic
 
     async def reindex(job: Taken) -> None:
         wanted = [Index(name) for name in job.payload.get("indexes", _names(()))]
-        number, _ = await db.read(_SERVICE, _size)
+        number, _ = await db.read(SERVICE, _size)
         progress = _Progress(db, job, number * len(wanted))
         await progress.add(0)
         if Index.LEXICAL in wanted:
@@ -195,11 +195,11 @@ async def _reindex_words(db: Database, progress: _Progress) -> None:
     emptied = False
     while after is not None:
         try:
-            after, number = await db.write(_SERVICE, _write_words, after)
+            after, number = await db.write(SERVICE, _write_words, after)
         except StorageFailed:
             if emptied:
                 raise
-            await db.write(_SERVICE, _empty_words)
+            await db.write(SERVICE, _empty_words)
             emptied, after = True, 0
         else:
             await progress.add(number)
@@ -229,7 +229,7 @@ def _empty_words(tx: Tx) -> None:
 
 
 async def _reindex_vectors(db: Database, index: VectorIndex, progress: _Progress) -> None:
-    row = await db.read(_SERVICE, stored.find_active)
+    row = await db.read(SERVICE, stored.find_active)
     if row is None:
         return
     await index.begin(row.identity, row.dimension)
@@ -247,7 +247,7 @@ async def fill_from_truth(
     """
     after = 0
     while True:
-        some, made = await db.read(_SERVICE, stored.after, embedder_seq, after, limit=VECTORS_AT_ONCE)
+        some, made = await db.read(SERVICE, stored.after, embedder_seq, after, limit=VECTORS_AT_ONCE)
         if not some:
             return
         await fill_some(db, index, embedder_seq, some, made)
@@ -264,10 +264,10 @@ async def fill_some(
     """
     await index.fill(_points(some))
     while some:
-        present = await db.read(_SERVICE, stored.digests, embedder_seq, made)
+        present = await db.read(SERVICE, stored.digests, embedder_seq, made)
         await index.fill((), [seq for seq in made if seq not in present])
         changed = [seq for seq, digest in present.items() if digest != made[seq]]
-        vectors = await db.read(_SERVICE, stored.get, embedder_seq, changed) if changed else {}
+        vectors = await db.read(SERVICE, stored.get, embedder_seq, changed) if changed else {}
         some = [one._replace(vector=vectors[one.item_seq]) for one in some if one.item_seq in vectors]
         made = {seq: present[seq] for seq in changed}
         await index.fill(_points(some))
@@ -277,7 +277,7 @@ async def _reindex_graph(db: Database, graph: Graph, progress: _Progress) -> Non
     await graph.reset()
     after: int | None = 0
     while after is not None:
-        rows = await db.read(_SERVICE, _scopes_after, after)
+        rows = await db.read(SERVICE, _scopes_after, after)
         for scope_seq in dict.fromkeys(scope for _, scope, _ in rows):
             await _put(db, graph, scope_seq, [seq for seq, scope, status in rows if scope == scope_seq])
         after = rows[-1][0] if rows else None
@@ -287,10 +287,10 @@ async def _reindex_graph(db: Database, graph: Graph, progress: _Progress) -> Non
 
 async def _put(db: Database, graph: Graph, scope_seq: int, seqs: Sequence[int]) -> None:
     """Put items of a scope into the graph, and see that they still are what was put."""
-    there = await db.read(_SERVICE, items.views, seqs)
+    there = await db.read(SERVICE, items.views, seqs)
     while there:
         await graph.put(scope_seq, await asyncio.to_thread(entries_of, there))
-        present: Mapping[int, ItemView] = await db.read(_SERVICE, items.views, list(there))
+        present: Mapping[int, ItemView] = await db.read(SERVICE, items.views, list(there))
         gone = [seq for seq in there if seq not in present]
         if gone:
             await graph.remove(scope_seq, gone)

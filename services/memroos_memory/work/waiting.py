@@ -2,19 +2,17 @@
 
 import asyncio
 
-from memroos_contracts.identity import service_actor
 from memroos_contracts.memory_items import Viewer
 from memroos_contracts.memory_work import JobCounts, WaitReport, WaitRequest
 from memroos_kit.db import Database, Read
 from memroos_kit.stopping import Stopping
 from memroos_memory import items, jobs
+from memroos_memory.actor import SERVICE
 
 LONGEST_PAUSE_S = 1.0
 """Without a ring of the bell it is looked at again after this."""
 
 SHORTEST_PAUSE_S = 0.02
-
-_SERVICE = service_actor("memory")
 
 
 async def wait_idle(
@@ -31,7 +29,7 @@ async def wait_idle(
     with bell.calling(lambda: loop.call_soon_threadsafe(rung.set)):
         while True:
             rung.clear()
-            found = await db.read(_SERVICE, _counts, viewer, request.scope_id)
+            found = await db.read(SERVICE, _counts, viewer, request.scope_id)
             left = until - loop.time()
             if not (found.waiting or found.running) or left <= 0 or stopping.is_set():
                 return WaitReport(idle=not (found.waiting or found.running), jobs=found)

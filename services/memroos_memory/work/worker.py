@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from memroos_contracts import errors
 from memroos_contracts.errors import MemroosError
-from memroos_contracts.identity import service_actor
 from memroos_contracts.memory_errors import EmbedderFailed, IndexUnavailable
 from memroos_contracts.memory_work import JobLabel
 from memroos_kit import log
@@ -15,6 +14,7 @@ from memroos_kit.clock import to_micros
 from memroos_kit.db import Database, Tx
 from memroos_kit.stopping import Stopping
 from memroos_memory import jobs
+from memroos_memory.actor import SERVICE
 from memroos_memory.jobs import Taken
 
 Handle = Callable[[Taken], Awaitable[None]]
@@ -30,7 +30,6 @@ UPKEEP_S = 30.0
 BETWEEN_CHUNKS_S = 0.02
 """So that others get their turn at the writer while much is forgotten."""
 
-_SERVICE = service_actor("memory")
 _log = log.get(__name__)
 
 
@@ -132,7 +131,7 @@ class Worker:
     async def _recover(self, stopping: Stopping) -> None:
         while not stopping.is_set():
             try:
-                while await self._db.write(_SERVICE, jobs.recover_interrupted):
+                while await self._db.write(SERVICE, jobs.recover_interrupted):
                     pass
             except Exception:  # noqa: BLE001 - a full disk at the start: nothing is taken before this is done
                 _log.exception("work.recovery_failed")
@@ -164,7 +163,7 @@ class Worker:
         if not labels:
             return []
         taken = await self._db.write(
-            _SERVICE, jobs.take, limit=lane.at_once, lease_s=self._lease_s, labels=labels, turns=self._turns
+            SERVICE, jobs.take, limit=lane.at_once, lease_s=self._lease_s, labels=labels, turns=self._turns
         )
         self._held |= {(job.seq, job.token): job for job in taken}
         return taken
@@ -173,7 +172,7 @@ class Worker:
         """Return how long there is nothing to do."""
         labels = self._labels_to_try(lane)
         due = [self._away[label].until for label in lane.labels if label not in labels]
-        next_due = await self._db.read(_SERVICE, jobs.next_due, labels) if labels else None
+        next_due = await self._db.read(SERVICE, jobs.next_due, labels) if labels else None
         if next_due is not None:
             due.append(next_due)
         if not due:
@@ -215,7 +214,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - one of them may be at fault: each is tried alone
             _log.debug("work.not_together", label=label, jobs=len(some), reason=_said(error))
             return error
-        await self._db.write(_SERVICE, _finish_all, some)
+        await self._db.write(SERVICE, _finish_all, some)
         self._answered(label)
         for job in some:
             self._held.pop((job.seq, job.token), None)
@@ -250,12 +249,12 @@ class Worker:
     async def _settle(self, job: Taken, error: Exception | None) -> None:
         """Write down how a job ended; one that its handler finished already is left so."""
         if error is None:
-            await self._db.write(_SERVICE, jobs.finish, job)
+            await self._db.write(SERVICE, jobs.finish, job)
             self._answered(job.label)
         elif not isinstance(error, jobs.LeaseLost):
             if not isinstance(error, MemroosError):
                 _log.error("work.broke", job=job.id, label=job.label, exc_info=error)
-            if await self._db.write(_SERVICE, jobs.fail, job, _said(error), self._plan):
+            if await self._db.write(SERVICE, jobs.fail, job, _said(error), self._plan):
                 _log.warning("work.dead_letter", job=job.id, label=job.label, reason=_said(error))
         self._held.pop((job.seq, job.token), None)
 
@@ -264,7 +263,7 @@ class Worker:
         if not some:
             return
         times = self._closed(some[0].label, error)
-        await self._db.write(_SERVICE, jobs.put_off, some, _said(error), self._plan, outages=times)
+        await self._db.write(SERVICE, jobs.put_off, some, _said(error), self._plan, outages=times)
         for job in some:
             self._held.pop((job.seq, job.token), None)
 
@@ -294,7 +293,7 @@ class Worker:
         if not rest:
             return
         try:
-            await self._db.write(_SERVICE, jobs.release, rest)
+            await self._db.write(SERVICE, jobs.release, rest)
         except Exception:  # noqa: BLE001 - they stay held, and are given back later, or the next start finds them
             _log.warning("work.not_given_back", jobs=len(rest))
             return
@@ -307,10 +306,10 @@ class Worker:
         while not stopping.is_set():
             await stopping.first(stopping.wait(), timeout_s=pause)
             try:
-                await self._db.write(_SERVICE, jobs.extend, list(self._held.values()), lease_s=self._lease_s)
-                await self._db.write(_SERVICE, jobs.recover_expired, self._plan)
+                await self._db.write(SERVICE, jobs.extend, list(self._held.values()), lease_s=self._lease_s)
+                await self._db.write(SERVICE, jobs.recover_expired, self._plan)
                 for verb in (_forget_done, *self._upkeep):
-                    while await self._db.write(_SERVICE, verb) and not stopping.is_set():
+                    while await self._db.write(SERVICE, verb) and not stopping.is_set():
                         await stopping.first(stopping.wait(), timeout_s=BETWEEN_CHUNKS_S)
             except Exception:  # noqa: BLE001 - the loop outlives a full disk
                 _log.exception("work.upkeep_failed")

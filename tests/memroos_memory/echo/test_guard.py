@@ -5,13 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from memroos_contracts.identity import service_actor
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database
 from memroos_kit.stopping import Stopping
 from memroos_memory import echo
+from memroos_memory.actor import SERVICE
 
-SERVICE = service_actor("memory")
 MOVED = "In March Ann moved to Oslo because of the new job."
 
 

@@ -3,13 +3,14 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from tests.memroos_memory.filters.wanted import wanted
-from tests.memroos_memory.items.conftest import ANN, BOB, MEMORY, event
+from tests.memroos_memory.items.conftest import ANN, BOB, event
 
 from memroos_contracts.identity import DEFAULT_WORKSPACE, WorkspaceId
 from memroos_contracts.memory_filters import Exists, Filter, Not, Or
 from memroos_contracts.memory_items import ItemQuery, ItemView, Viewer
 from memroos_kit.db import Database
 from memroos_memory import filters, items
+from memroos_memory.actor import SERVICE
 
 SAID = ("Ann", "Bob moved to 100%", "a_b", "' OR 1=1 --")
 EVERYTHING = Or((Exists("text"), Not(Exists("text"))))
@@ -24,14 +25,14 @@ def shared(db: Database) -> Database:
                 f"{whose}{number}", said, readers=(reader,), workspace=workspace, author=reader, speaker="Ann",
                 stream_seq=number + 1, data={"x": said, "y": number},
             )  # fmt: skip
-            db.write_now(MEMORY, items.add_event, one)
+            db.write_now(SERVICE, items.add_event, one)
     return db
 
 
 def seen(db: Database, reader: str, one: Filter) -> list[ItemView]:
     """Return what a reader sees through a filter."""
     viewer = Viewer(WorkspaceId(DEFAULT_WORKSPACE), reader, reader)
-    return db.read_now(MEMORY, items.list_items, viewer, ItemQuery(filter=one), filters.compile(one)).items
+    return db.read_now(SERVICE, items.list_items, viewer, ItemQuery(filter=one), filters.compile(one)).items
 
 
 def test_a_filter_that_lets_everything_through_shows_ones_own(shared: Database) -> None:

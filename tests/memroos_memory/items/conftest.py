@@ -9,17 +9,17 @@ import pytest
 from sqlalchemy import text
 
 from memroos_contracts.governance import INTERNAL, Label
-from memroos_contracts.identity import DEFAULT_WORKSPACE, WorkspaceId, service_actor
+from memroos_contracts.identity import DEFAULT_WORKSPACE, WorkspaceId
 from memroos_contracts.memory import IngestEvent, MemoryEventView, MemoryKind
 from memroos_contracts.memory_items import ItemQuery, ItemView, Triple, Viewer
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database, Hot, Read, Tx
 from memroos_kit.text.words import words_of
 from memroos_memory import items
+from memroos_memory.actor import SERVICE
 from memroos_memory.items.log import digest_of
 from memroos_memory.items.queries import rows_of
 
-MEMORY = service_actor("memory")
 ANN = "agent:agt_ann"
 BOB = "agent:agt_bob"
 _MATCH = Hot(text("SELECT rowid FROM lexical_index WHERE lexical_index MATCH :match"))
@@ -68,16 +68,16 @@ class Memory:
     def write(self, verb: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Change something on behalf of the viewer, a second later."""
         self.clock.advance(seconds=1)
-        return self.db.write_now(MEMORY, verb, self.viewer, *args, **kwargs)
+        return self.db.write_now(SERVICE, verb, self.viewer, *args, **kwargs)
 
     def read(self, query: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Ask something on behalf of the viewer."""
-        return self.db.read_now(MEMORY, query, self.viewer, *args, **kwargs)
+        return self.db.read_now(SERVICE, query, self.viewer, *args, **kwargs)
 
     def hear(self, one: IngestEvent, **kwargs: Any) -> int | None:
         """Take over an event."""
         self.clock.advance(seconds=1)
-        return self.db.write_now(MEMORY, items.add_event, one, **kwargs)
+        return self.db.write_now(SERVICE, items.add_event, one, **kwargs)
 
     def say(self, name: str, said: str = "", **words: Any) -> str:
         """Take over an event of the viewer's, and return its id."""
@@ -101,7 +101,7 @@ class Memory:
             scope = rows_of(tx, [seq])[0].scope_seq
             return items.add_learned(tx, scope, items.Learned(text=content, triple=triple, **words), from_seq=seq)
 
-        return self.db.write_now(MEMORY, verb)
+        return self.db.write_now(SERVICE, verb)
 
     def get(self, item_id: str) -> ItemView:
         """The item as it stands."""
@@ -137,7 +137,7 @@ class Memory:
             match = " OR ".join(f'"{scope}x{form}"' for scope in range(1, 5))
             return sorted(row[0] for row in tx.execute(_MATCH, match=match).fetchall())
 
-        return self.db.read_now(MEMORY, query)
+        return self.db.read_now(SERVICE, query)
 
     def whole(self) -> list[ItemView]:
         """All that the viewer sees, as it stands, without the marks of when and how it came to stand so."""
@@ -158,4 +158,4 @@ def day(number: int) -> datetime:
     return START + timedelta(days=number)
 
 
-__all__ = ["ANN", "BOB", "INTERNAL", "Label", "MEMORY", "Memory", "START", "day", "event"]
+__all__ = ["ANN", "BOB", "INTERNAL", "Label", "Memory", "START", "day", "event"]

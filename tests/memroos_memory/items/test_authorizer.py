@@ -1,7 +1,6 @@
-from tests.memroos_memory.items.conftest import MEMORY
-
 from memroos_contracts.governance import Action, Asset, Effect
 from memroos_kit.db import Database, Tx
+from memroos_memory.actor import SERVICE
 
 
 def test_what_the_kernel_has_decided_is_not_decided_again(db: Database) -> None:
@@ -10,4 +9,4 @@ def test_what_the_kernel_has_decided_is_not_decided_again(db: Database) -> None:
     def verb(tx: Tx) -> tuple[Effect, bool]:
         return tx.authorize(Action.MEMORY_READ, asset, holdable=True).effect, tx.permits(Action.MEMORY_WRITE, asset)
 
-    assert db.write_now(MEMORY, verb) == (Effect.ALLOW, True)
+    assert db.write_now(SERVICE, verb) == (Effect.ALLOW, True)

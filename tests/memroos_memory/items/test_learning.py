@@ -1,9 +1,10 @@
 import pytest
-from tests.memroos_memory.items.conftest import ANN, MEMORY, Memory, day, event
+from tests.memroos_memory.items.conftest import ANN, Memory, day, event
 
 from memroos_contracts.governance import Label, Sensitivity
 from memroos_contracts.memory_items import Change, ItemKind, ItemStatus, ItemView, Successor, Triple
 from memroos_memory import items
+from memroos_memory.actor import SERVICE
 from memroos_memory.items import learning
 
 
@@ -327,7 +328,7 @@ def test_an_event_of_another_scope_proves_nothing(memory: Memory) -> None:
     scope = memory.read(lambda tx, viewer: items.scope_seq_of(tx, viewer, memory.scope_id))
 
     assert (
-        memory.db.write_now(MEMORY, items.add_learned, scope, items.Learned(text="a fact"), from_seq=seq or 0) is None
+        memory.db.write_now(SERVICE, items.add_learned, scope, items.Learned(text="a fact"), from_seq=seq or 0) is None
     )
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.cursors import assert_says_nothing_of_others
-from tests.memroos_memory.items.conftest import ANN, BOB, MEMORY, START, Memory, day
+from tests.memroos_memory.items.conftest import ANN, BOB, START, Memory, day
 from tests.memroos_memory.items.test_learning import lives
 
 from memroos_contracts.errors import InvalidCursor, NotFound
@@ -12,6 +12,7 @@ from memroos_contracts.memory_filters import Contains, Eq, Filter
 from memroos_contracts.memory_items import ItemChange, ItemKind, ItemQuery, ItemStatus, ItemView, Successor, Triple
 from memroos_kit.db import Database
 from memroos_memory import filters, items
+from memroos_memory.actor import SERVICE
 
 # -- narrowing ---------------------------------------------------------------------------------------------------------
 
@@ -193,13 +194,13 @@ def test_a_filter_goes_by_what_was_known_then(memory: Memory, condition: Filter,
 
 def test_items_by_number_are_as_they_stand_or_as_they_were_known(memory: Memory, db: Database) -> None:
     memory.say("1", "first")
-    seq = db.read_now(MEMORY, items.seq_of, "mem_1") or 0
+    seq = db.read_now(SERVICE, items.seq_of, "mem_1") or 0
     then = memory.clock.now()
     memory.write(items.update, "mem_1", ItemChange(text="second"))
 
-    now: dict[int, ItemView] = db.read_now(MEMORY, items.views, [seq, 99])
-    was: dict[int, ItemView] = db.read_now(MEMORY, items.views_at, [seq, 99], known_at=then)
+    now: dict[int, ItemView] = db.read_now(SERVICE, items.views, [seq, 99])
+    was: dict[int, ItemView] = db.read_now(SERVICE, items.views_at, [seq, 99], known_at=then)
 
     assert (now[seq], list(now)) == (memory.get("mem_1"), [seq])
     assert (was[seq].text, was[seq].version, list(was)) == ("first", 1, [seq])
-    assert db.read_now(MEMORY, items.views_at, [seq], known_at=START) == {}
+    assert db.read_now(SERVICE, items.views_at, [seq], known_at=START) == {}

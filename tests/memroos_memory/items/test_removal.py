@@ -1,5 +1,5 @@
 import pytest
-from tests.memroos_memory.items.conftest import ANN, MEMORY, Memory, day, event
+from tests.memroos_memory.items.conftest import ANN, Memory, day, event
 from tests.memroos_memory.items.test_learning import lives, span
 
 from memroos_contracts.errors import NotFound
@@ -10,6 +10,7 @@ from memroos_contracts.memory_items import Change, ItemStatus, RollbackRequest, 
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database
 from memroos_memory import items
+from memroos_memory.actor import SERVICE
 from memroos_memory.items.queries import rows_of
 
 
@@ -19,11 +20,11 @@ def remove(
     """Have the kernel's removal arrive."""
     memory.clock.advance(seconds=1)
     removal = Removal(event_id, WorkspaceId(workspace), "operator:key_1", position, "asked to", id_)
-    memory.db.write_now(MEMORY, items.remove_event, removal)
+    memory.db.write_now(SERVICE, items.remove_event, removal)
 
 
 def seqs(memory: Memory, *ids: str) -> list[int]:
-    return [memory.db.read_now(MEMORY, items.seq_of, one) or 0 for one in ids]
+    return [memory.db.read_now(SERVICE, items.seq_of, one) or 0 for one in ids]
 
 
 # -- delete ------------------------------------------------------------------------------------------------------------
@@ -42,8 +43,8 @@ def test_what_is_deleted_is_on_no_read_path(memory: Memory, clock: ManualClock) 
     assert memory.ids(statuses=("active", "superseded", "deleted")) == []
     assert memory.ids(known_at=before) == memory.ids(as_of=before) == []
     assert memory.indexed("walrus") == []
-    assert memory.db.read_now(MEMORY, items.views, [seq]) == {}
-    assert memory.db.read_now(MEMORY, items.views_at, [seq], known_at=before) == {}
+    assert memory.db.read_now(SERVICE, items.views, [seq]) == {}
+    assert memory.db.read_now(SERVICE, items.views_at, [seq], known_at=before) == {}
     assert memory.read(items.stats).items == memory.read(items.list_scopes)[0].items == 0
     assert memory.read(items.inventory).items[0].items == 0
 
@@ -251,10 +252,10 @@ def test_what_was_learned_from_events_is_told_per_event(memory: Memory, db: Data
     memory.write(items.delete, gone.id)
     first, second, fact, other = seqs(memory, "mem_1", "mem_2", one.id, two.id)
 
-    found = db.read_now(MEMORY, items.learned_from, [first, second])
+    found = db.read_now(SERVICE, items.learned_from, [first, second])
 
     assert found == {first: [fact, other], second: [other]}
-    assert db.read_now(MEMORY, rows_of, [first])[0].author == ANN
+    assert db.read_now(SERVICE, rows_of, [first])[0].author == ANN
 
 
 def test_foreign_items_cannot_be_deleted(memory: Memory) -> None:

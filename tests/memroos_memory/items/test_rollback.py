@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
-from tests.memroos_memory.items.conftest import BOB, MEMORY, Memory, day
+from tests.memroos_memory.items.conftest import BOB, Memory, day
 from tests.memroos_memory.items.test_learning import lives, span
 
 from memroos_contracts.errors import MemroosError, NotFound
@@ -29,6 +29,7 @@ from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database, Hot, Read
 from memroos_kit.text.words import words_of
 from memroos_memory import items
+from memroos_memory.actor import SERVICE
 from memroos_memory.items.states import Row, State, decode, rows, state_of
 from memroos_memory.models import Item
 
@@ -255,7 +256,7 @@ class Story(Memory):
 
     def _remove(self, which: int, _: None) -> None:
         removal = Removal(self._id(which), WorkspaceId(self.viewer.workspace_id), "operator:key_1", self.last_seq)
-        self.db.write_now(MEMORY, items.remove_event, removal)
+        self.db.write_now(SERVICE, items.remove_event, removal)
 
     def _back(self, part: float, _: None) -> None:
         self.go_back(int(part * self.last_seq))
@@ -269,22 +270,22 @@ class Story(Memory):
 
     def states_in_log(self, to_seq: int) -> dict[int, State]:
         """What stood after an entry, told from the log alone."""
-        found = self.db.read_now(MEMORY, lambda tx: self._ask(tx, _LOG))
+        found = self.db.read_now(SERVICE, lambda tx: self._ask(tx, _LOG))
         then = {item: decode(state) for item, log_seq, state, _ in found if log_seq <= to_seq}
         return {item: state for item, state in then.items() if not state.is_deleted}
 
     def check(self) -> None:
         """The item is what its last version says, the log has no gap, counts and the word index follow."""
-        log = self.db.read_now(MEMORY, lambda tx: self._ask(tx, _LOG))
+        log = self.db.read_now(SERVICE, lambda tx: self._ask(tx, _LOG))
         assert [log_seq for _, log_seq, _, _ in log] == list(range(1, len(log) + 1))
         assert self.states() == self.states_in_log(len(log))
         newest = {item: (version, log_seq) for item, log_seq, _, version in log}
         assert {row.seq: (row.version, row.log_seq) for row in self._rows()} == newest
-        (counted,) = self.db.read_now(MEMORY, lambda tx: self._ask(tx, _COUNT))
+        (counted,) = self.db.read_now(SERVICE, lambda tx: self._ask(tx, _COUNT))
         assert tuple(counted) == (len(self.states()), len(log))
         scope = self._rows()[0].scope_seq
         indexed: dict[int, set[str]] = {}
-        for item, term in self.db.read_now(MEMORY, lambda tx: tx.execute(_INDEX, scope=f"{scope}x*").fetchall()):
+        for item, term in self.db.read_now(SERVICE, lambda tx: tx.execute(_INDEX, scope=f"{scope}x*").fetchall()):
             indexed.setdefault(item, set()).add(term.partition("x")[2])
         assert indexed == {item: set(words_of(state.text)) for item, state in self.states().items()}
         self._check_links()
@@ -303,7 +304,7 @@ class Story(Memory):
         return tx.execute(statement, workspace=self.viewer.workspace_id).fetchall()
 
     def _rows(self) -> list[Row]:
-        return [Row(*one) for one in self.db.read_now(MEMORY, lambda tx: self._ask(tx, _OF_WORKSPACE))]
+        return [Row(*one) for one in self.db.read_now(SERVICE, lambda tx: self._ask(tx, _OF_WORKSPACE))]
 
 
 def tell(db: Database, clock: ManualClock, told: tuple[list[tuple[str, Any, Any]], float]) -> None:

@@ -1,20 +1,23 @@
 import pytest
-from tests.memroos_memory.items.conftest import ANN, BOB, MEMORY, Memory
+from tests.memroos_memory.items.conftest import ANN, BOB, Memory
 
 from memroos_contracts.errors import NotFound
 from memroos_contracts.identity import DEFAULT_WORKSPACE
 from memroos_kit.db import Database
 from memroos_memory import items
+from memroos_memory.actor import SERVICE
 
 OPERATOR = ""
 
 
 def scope(db: Database, *readers: str, private: bool = False, user_id: str = "", workspace: str = "default") -> int:
-    return db.write_now(MEMORY, items.scope_for, workspace=workspace, readers=readers, private=private, user_id=user_id)
+    return db.write_now(
+        SERVICE, items.scope_for, workspace=workspace, readers=readers, private=private, user_id=user_id
+    )
 
 
 def visible(db: Database, reader: str, workspace: str = DEFAULT_WORKSPACE) -> list[int]:
-    return db.read_now(MEMORY, items.visible_scopes, workspace, reader)
+    return db.read_now(SERVICE, items.visible_scopes, workspace, reader)
 
 
 def test_the_same_readers_in_any_order_have_one_scope(db: Database) -> None:
@@ -47,11 +50,11 @@ def test_readers_see_their_scopes_and_who_runs_the_workspace_all_but_the_private
 def test_scopes_are_narrowed_by_user_and_by_id(db: Database) -> None:
     scope(db, ANN)
     of_user = scope(db, ANN, user_id="u1")
-    view = db.read_now(MEMORY, items.scope_view, of_user)
+    view = db.read_now(SERVICE, items.scope_view, of_user)
 
-    assert db.read_now(MEMORY, items.visible_scopes, "default", ANN, user_id="u1") == [of_user]
-    assert db.read_now(MEMORY, items.visible_scopes, "default", ANN, scope_id=view.id) == [of_user]
-    assert db.read_now(MEMORY, items.visible_scopes, "default", BOB, scope_id=view.id) == []
+    assert db.read_now(SERVICE, items.visible_scopes, "default", ANN, user_id="u1") == [of_user]
+    assert db.read_now(SERVICE, items.visible_scopes, "default", ANN, scope_id=view.id) == [of_user]
+    assert db.read_now(SERVICE, items.visible_scopes, "default", BOB, scope_id=view.id) == []
 
 
 def test_a_scope_tells_whose_it_is_and_how_far_its_log_is(memory: Memory) -> None:
@@ -63,7 +66,7 @@ def test_a_scope_tells_whose_it_is_and_how_far_its_log_is(memory: Memory) -> Non
 
     assert (view.readers, view.private, view.user_id) == ((ANN, BOB), True, "u1")
     assert (view.items, view.last_seq) == (1, 3)
-    assert view == memory.db.read_now(MEMORY, items.scope_view, 1)
+    assert view == memory.db.read_now(SERVICE, items.scope_view, 1)
 
 
 def test_a_scope_of_others_is_unknown(memory: Memory) -> None:

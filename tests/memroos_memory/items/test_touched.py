@@ -1,11 +1,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.memroos_memory.items.conftest import MEMORY, Memory, event
+from tests.memroos_memory.items.conftest import Memory, event
 
 from memroos_contracts.memory_items import Change, ItemStatus, Successor
 from memroos_kit.db import Tx
 from memroos_memory import items
+from memroos_memory.actor import SERVICE
 
 
 def touched_by(memory: Memory, verb: Callable[..., Any], *args: Any) -> list[items.Touched]:
@@ -15,7 +16,7 @@ def touched_by(memory: Memory, verb: Callable[..., Any], *args: Any) -> list[ite
         verb(tx, *args)
         return tx.journal(items.JOURNAL)
 
-    return memory.db.write_now(MEMORY, work)
+    return memory.db.write_now(SERVICE, work)
 
 
 def test_every_change_is_announced_with_how_the_item_stands_then(memory: Memory) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from memroos_contracts.identity import DEFAULT_WORKSPACE, service_actor
+from memroos_contracts.identity import DEFAULT_WORKSPACE
 from memroos_contracts.memory_items import Viewer
 from memroos_contracts.memory_work import JobLabel
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database, Hot, Read, Tx
 from memroos_memory import jobs
+from memroos_memory.actor import SERVICE
 
-SERVICE = service_actor("memory")
 PLAN = jobs.Plan(attempts_max=3, backoff_s=2.0, jitter=lambda: 0.0)
 _STATE = Hot(text("SELECT state, attempts, error FROM job WHERE id = :id"))
 _DEAD = Hot(text("SELECT items, attempts FROM job WHERE state = 'dead'"))

@@ -5,14 +5,14 @@ from sqlalchemy import text
 from tests.cursors import assert_says_nothing_of_others
 
 from memroos_contracts.errors import InvalidCursor, NotFound
-from memroos_contracts.identity import WorkspaceId, service_actor
+from memroos_contracts.identity import WorkspaceId
 from memroos_contracts.memory_items import Viewer
 from memroos_contracts.memory_work import JobCounts, JobLabel, JobState
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database, Hot, Tx
 from memroos_memory import jobs
+from memroos_memory.actor import SERVICE
 
-SERVICE = service_actor("memory")
 ONCE = jobs.Plan(attempts_max=1)
 ANN = Viewer(WorkspaceId("ws_a"), "agent:ann", "agent:ann")
 RUNS_A = Viewer(WorkspaceId("ws_a"), "", "operator:a")

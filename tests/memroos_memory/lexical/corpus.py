@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import bindparam, insert, update
 
-from memroos_contracts.identity import Actor, service_actor
 from memroos_kit.clock import to_micros
 from memroos_kit.db import Hot, Read, Tx
 from memroos_kit.text.words import words_of
@@ -15,7 +14,6 @@ from memroos_memory import lexical
 from memroos_memory.lexical.writing import date_words
 from memroos_memory.models import Item, ItemVersion, Scope
 
-ACTOR: Actor = service_actor("memory")
 START = datetime(2023, 5, 8, 9, tzinfo=UTC)
 
 _SCOPE = Hot(insert(Scope))

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.memroos_memory.lexical import corpus
-from tests.memroos_memory.lexical.corpus import ACTOR, Turn
+from tests.memroos_memory.lexical.corpus import Turn
 
 from memroos_kit.db import Database
 from memroos_memory import lexical
+from memroos_memory.actor import SERVICE
 
 WORDS = ["dog", "bark", "tea", "ann", "bob", "mai", "8"]
 
@@ -18,15 +19,15 @@ def postings() -> lexical.Postings:
 
 
 def _ask(db: Database, postings: lexical.Postings, scope_seq: int = 1, words: list[str] | None = None) -> Any:
-    return db.read_now(ACTOR, corpus.scores, postings, scope_seq, words or WORDS)
+    return db.read_now(SERVICE, corpus.scores, postings, scope_seq, words or WORDS)
 
 
 def test_a_word_is_found_in_the_turn_that_says_it_and_less_in_those_around_it(
     db: Database, postings: lexical.Postings
 ) -> None:
-    db.write_now(ACTOR, corpus.open_scope, 1)
+    db.write_now(SERVICE, corpus.open_scope, 1)
     for seq, text in enumerate(["hello", "a dog", "I see", "well", "good bye"], 1):
-        db.write_now(ACTOR, corpus.say, 1, seq, Turn("Ann", text))
+        db.write_now(SERVICE, corpus.say, 1, seq, Turn("Ann", text))
 
     found = _ask(db, postings, words=["dog"])
 
@@ -35,9 +36,9 @@ def test_a_word_is_found_in_the_turn_that_says_it_and_less_in_those_around_it(
 
 
 def test_the_turn_after_a_question_counts_its_words_like_its_own(db: Database, postings: lexical.Postings) -> None:
-    db.write_now(ACTOR, corpus.open_scope, 1)
+    db.write_now(SERVICE, corpus.open_scope, 1)
     for seq, text in enumerate(["What do you drink, tea?", "always", "Tea is good.", "always"], 1):
-        db.write_now(ACTOR, corpus.say, 1, seq, Turn("Ann", text, stream=f"s{seq // 3}"))
+        db.write_now(SERVICE, corpus.say, 1, seq, Turn("Ann", text, stream=f"s{seq // 3}"))
 
     found = _ask(db, postings, words=["tea"])
 
@@ -45,22 +46,22 @@ def test_the_turn_after_a_question_counts_its_words_like_its_own(db: Database, p
 
 
 def test_a_turn_an_hour_later_or_in_another_stream_is_no_neighbour(db: Database, postings: lexical.Postings) -> None:
-    db.write_now(ACTOR, corpus.open_scope, 1)
-    db.write_now(ACTOR, corpus.say, 1, 1, Turn("Ann", "a dog"))
-    db.write_now(ACTOR, corpus.say, 1, 2, Turn("Ann", "good morning", minute=61))
-    db.write_now(ACTOR, corpus.say, 1, 3, Turn("Ann", "elsewhere", stream="notes"))
+    db.write_now(SERVICE, corpus.open_scope, 1)
+    db.write_now(SERVICE, corpus.say, 1, 1, Turn("Ann", "a dog"))
+    db.write_now(SERVICE, corpus.say, 1, 2, Turn("Ann", "good morning", minute=61))
+    db.write_now(SERVICE, corpus.say, 1, 3, Turn("Ann", "elsewhere", stream="notes"))
 
     assert set(_ask(db, postings, words=["dog"])) == {1}
 
 
 def test_a_scope_knows_nothing_of_the_words_of_another(db: Database, postings: lexical.Postings) -> None:
     for scope_seq in (1, 11):
-        db.write_now(ACTOR, corpus.open_scope, scope_seq)
-    db.write_now(ACTOR, corpus.say, 1, 1, Turn("Ann", "a dog"))
+        db.write_now(SERVICE, corpus.open_scope, scope_seq)
+    db.write_now(SERVICE, corpus.say, 1, 1, Turn("Ann", "a dog"))
     alone = _ask(db, postings, words=["dog"])
 
     for seq in range(2, 9):
-        db.write_now(ACTOR, corpus.say, 11, seq, Turn("Bob", "dog dog dog"))
+        db.write_now(SERVICE, corpus.say, 11, seq, Turn("Bob", "dog dog dog"))
 
     assert _ask(db, postings, words=["dog"]) == alone
 
@@ -68,11 +69,11 @@ def test_a_scope_knows_nothing_of_the_words_of_another(db: Database, postings: l
 def test_what_is_learned_neither_counts_among_turns_nor_is_their_neighbour(
     db: Database, postings: lexical.Postings
 ) -> None:
-    db.write_now(ACTOR, corpus.open_scope, 1)
-    db.write_now(ACTOR, corpus.say, 1, 1, Turn("Ann", "a dog"))
+    db.write_now(SERVICE, corpus.open_scope, 1)
+    db.write_now(SERVICE, corpus.say, 1, 1, Turn("Ann", "a dog"))
     alone = _ask(db, postings, words=["dog"])
 
-    db.write_now(ACTOR, corpus.say, 1, 2, Turn("Ann", "Ann has a dog", kind="fact"))
+    db.write_now(SERVICE, corpus.say, 1, 2, Turn("Ann", "Ann has a dog", kind="fact"))
 
     assert _ask(db, postings, words=["dog"]) == alone
 
@@ -80,9 +81,9 @@ def test_what_is_learned_neither_counts_among_turns_nor_is_their_neighbour(
 def test_several_scopes_are_weighed_by_what_they_hold_together(db: Database, postings: lexical.Postings) -> None:
     turns = {seq: Turn("Ann", text, stream=f"s{seq}") for seq, text in enumerate(["a dog", "tea", "dog and tea"], 1)}
     for scope_seq in (1, 2):
-        db.write_now(ACTOR, corpus.open_scope, scope_seq)
+        db.write_now(SERVICE, corpus.open_scope, scope_seq)
     for seq, turn in turns.items():
-        db.write_now(ACTOR, corpus.say, 1 + seq % 2, seq, turn)
+        db.write_now(SERVICE, corpus.say, 1 + seq % 2, seq, turn)
 
     def both(tx: Any) -> dict[int, float]:
         held = [postings.find(tx, scope_seq, ["dog", "tea"]) for scope_seq in (1, 2)]
@@ -92,7 +93,7 @@ def test_several_scopes_are_weighed_by_what_they_hold_together(db: Database, pos
         scores = lexical.score(tables, places, among, ["dog", "tea"]).scores
         return {seq: round(float(score), 3) for seq, score in zip(seqs, scores, strict=True) if score}
 
-    assert db.read_now(ACTOR, both) == plain(turns, ["dog", "tea"])
+    assert db.read_now(SERVICE, both) == plain(turns, ["dog", "tea"])
 
 
 def plain(turns: dict[int, Turn], words: list[str]) -> dict[int, float]:
@@ -102,8 +103,8 @@ def plain(turns: dict[int, Turn], words: list[str]) -> dict[int, float]:
 def test_scopes_that_were_not_asked_for_long_make_room(db: Database) -> None:
     postings = lexical.Postings(limit_bytes=1)
     for scope_seq in (1, 2):
-        db.write_now(ACTOR, corpus.open_scope, scope_seq)
-        db.write_now(ACTOR, corpus.say, scope_seq, scope_seq, Turn("Ann", "a dog"))
+        db.write_now(SERVICE, corpus.open_scope, scope_seq)
+        db.write_now(SERVICE, corpus.say, scope_seq, scope_seq, Turn("Ann", "a dog"))
     first = _ask(db, postings)
     held = postings.size_bytes
 
@@ -115,8 +116,8 @@ def test_scopes_that_were_not_asked_for_long_make_room(db: Database) -> None:
 
 def test_what_a_scope_that_is_too_large_drops_again_is_not_counted(db: Database) -> None:
     postings = lexical.Postings(limit_bytes=1)
-    db.write_now(ACTOR, corpus.open_scope, 1)
-    db.write_now(ACTOR, corpus.say, 1, 1, Turn("Ann", "a dog barked at Bob"))
+    db.write_now(SERVICE, corpus.open_scope, 1)
+    db.write_now(SERVICE, corpus.say, 1, 1, Turn("Ann", "a dog barked at Bob"))
     _ask(db, postings, words=["dog"])
     table_alone = postings.size_bytes
 
@@ -139,23 +140,23 @@ def test_whatever_happens_between_questions_the_answer_is_that_of_the_definition
     db: Database, steps: list[tuple[str, int, int]]
 ) -> None:
     postings = lexical.Postings()
-    scope_seq = db.read_now(ACTOR, lambda tx: _next(tx, "scope"))
-    db.write_now(ACTOR, corpus.open_scope, scope_seq)
+    scope_seq = db.read_now(SERVICE, lambda tx: _next(tx, "scope"))
+    db.write_now(SERVICE, corpus.open_scope, scope_seq)
     said: dict[int, Turn] = {}
     gone: dict[int, Turn] = {}
     for step, which, minute in steps:
         if step == "say":
-            seq = db.read_now(ACTOR, lambda tx: _next(tx, "item"))
+            seq = db.read_now(SERVICE, lambda tx: _next(tx, "item"))
             turn = Turn("Ann" if which % 2 else "Bob", TEXTS[which], minute=minute, stream=f"s{which % 2}")
-            db.write_now(ACTOR, corpus.say, scope_seq, seq, turn)
+            db.write_now(SERVICE, corpus.say, scope_seq, seq, turn)
             said[seq] = turn
         elif step == "take back" and said:
             seq = sorted(said)[which % len(said)]
-            db.write_now(ACTOR, corpus.take_back, scope_seq, seq)
+            db.write_now(SERVICE, corpus.take_back, scope_seq, seq)
             gone[seq] = said.pop(seq)
         elif step == "say again" and gone:
             seq = sorted(gone)[which % len(gone)]
-            db.write_now(ACTOR, corpus.say_again, scope_seq, seq, gone[seq])
+            db.write_now(SERVICE, corpus.say_again, scope_seq, seq, gone[seq])
             said[seq] = gone.pop(seq)
         else:
             _ask(db, postings, scope_seq)

@@ -4,6 +4,7 @@ from tests.memroos_memory.lexical import corpus
 
 from memroos_kit.db import Database
 from memroos_memory import lexical
+from memroos_memory.actor import SERVICE
 from memroos_memory.lexical.writing import date_words
 
 
@@ -25,23 +26,23 @@ def test_a_speaker_counts_twice_and_an_item_without_one_has_its_day() -> None:
 
 
 def test_an_item_is_as_long_as_its_words_and_those_beside_it(db: Database) -> None:
-    assert db.write_now(corpus.ACTOR, lexical.add, 1, 1, "The dogs, they barked!", "Ann Ann") == (4, 2)
+    assert db.write_now(SERVICE, lexical.add, 1, 1, "The dogs, they barked!", "Ann Ann") == (4, 2)
 
 
 def test_an_item_that_is_indexed_again_stands_there_once(db: Database) -> None:
-    db.write_now(corpus.ACTOR, corpus.open_scope, 1)
-    db.write_now(corpus.ACTOR, corpus.say, 1, 1, corpus.Turn("", "dogs"))
-    once = db.read_now(corpus.ACTOR, corpus.scores, lexical.Postings(), 1, ["dog"])
+    db.write_now(SERVICE, corpus.open_scope, 1)
+    db.write_now(SERVICE, corpus.say, 1, 1, corpus.Turn("", "dogs"))
+    once = db.read_now(SERVICE, corpus.scores, lexical.Postings(), 1, ["dog"])
 
-    db.write_now(corpus.ACTOR, lexical.add, 1, 1, "dogs", lexical.meta_of("", corpus.START))
+    db.write_now(SERVICE, lexical.add, 1, 1, "dogs", lexical.meta_of("", corpus.START))
 
-    assert db.read_now(corpus.ACTOR, corpus.scores, lexical.Postings(), 1, ["dog"]) == once
+    assert db.read_now(SERVICE, corpus.scores, lexical.Postings(), 1, ["dog"]) == once
 
 
 def test_removing_may_be_repeated(db: Database) -> None:
-    db.write_now(corpus.ACTOR, lexical.add, 1, 1, "dogs", "")
+    db.write_now(SERVICE, lexical.add, 1, 1, "dogs", "")
 
     for _ in range(2):
-        db.write_now(corpus.ACTOR, lexical.remove, 1)
+        db.write_now(SERVICE, lexical.remove, 1)
 
-    db.write_now(corpus.ACTOR, lexical.add, 1, 1, "dogs", "")
+    db.write_now(SERVICE, lexical.add, 1, 1, "dogs", "")

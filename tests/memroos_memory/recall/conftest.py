@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from memroos_contracts.identity import DEFAULT_WORKSPACE, WorkspaceId, service_actor
+from memroos_contracts.identity import DEFAULT_WORKSPACE, WorkspaceId
 from memroos_contracts.memory import (
     ContextRequest,
     ContextResult,
@@ -24,6 +24,7 @@ from memroos_contracts.memory_items import ItemKind, ItemView, Triple
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database, Read, Tx
 from memroos_memory import derive, items
+from memroos_memory.actor import SERVICE
 from memroos_memory.echo import EchoMarks
 from memroos_memory.embedders import Embedder, QueuedEmbedder, create_embedder, text_of
 from memroos_memory.graph import Graph, GraphEntry, SqliteGraph
@@ -34,7 +35,6 @@ from memroos_memory.recall import Recall
 from memroos_memory.settings import MemorySettings
 from memroos_memory.vectors import PlainIndex, Point, VectorIndex, stored
 
-SERVICE = service_actor("memory")
 AGENT = "agent:agt_a"
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -1,12 +1,13 @@
 from xml.etree import ElementTree as ET
 
 import pytest
-from tests.memroos_memory.recall.conftest import AGENT, SERVICE, Asked
+from tests.memroos_memory.recall.conftest import AGENT, Asked
 from tests.memroos_memory.recall.corpora import GARDEN
 
 from memroos_contracts.identity import DEFAULT_WORKSPACE
 from memroos_contracts.memory_items import ItemKind, Successor, Triple, Viewer
 from memroos_memory import items
+from memroos_memory.actor import SERVICE
 from memroos_memory.recall.context import about_tokens
 
 WASPS = "What is Paul allergic to?"

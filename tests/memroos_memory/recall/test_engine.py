@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.memroos_memory.recall.conftest import AGENT, SERVICE, Asked, minutes
+from tests.memroos_memory.recall.conftest import AGENT, Asked, minutes
 from tests.memroos_memory.recall.corpora import GARDEN, SERVERS, TRAVEL
 
 from memroos_contracts.identity import DEFAULT_WORKSPACE
@@ -14,6 +14,7 @@ from memroos_contracts.memory_items import ItemChange, ItemKind, Triple, Viewer
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Tx
 from memroos_memory import items
+from memroos_memory.actor import SERVICE
 from memroos_memory.items.log import digest_of
 from memroos_memory.lexical import Postings
 from memroos_memory.recall import Recall, dense

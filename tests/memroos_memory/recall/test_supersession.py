@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from tests.memroos_memory.recall.conftest import AGENT, SERVICE, Asked
+from tests.memroos_memory.recall.conftest import AGENT, Asked
 
 from memroos_contracts.identity import DEFAULT_WORKSPACE
 from memroos_contracts.memory_items import ItemKind, Successor, Triple, Viewer
 from memroos_kit.clock import ManualClock
 from memroos_memory import items
+from memroos_memory.actor import SERVICE
 
 OLD = "I live in Lisbon, at Rua Augusta 12. My bicycle is a red Peugeot."
 NEW = "I moved, my flat is at Karl-Marx-Allee 90 in Berlin now."

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from memroos_contracts.identity import DEFAULT_WORKSPACE, service_actor
+from memroos_contracts.identity import DEFAULT_WORKSPACE
 from memroos_contracts.memory import IngestEvent, MemoryEventView, MemoryKind
 from memroos_contracts.memory_items import ItemKind, ItemQuery, ItemView, Triple, Viewer
 from memroos_contracts.memory_work import JobCounts, JobLabel
 from memroos_kit.clock import ManualClock
 from memroos_kit.db import Database, Hot, Read
 from memroos_memory import items, jobs, work
+from memroos_memory.actor import SERVICE
 from memroos_memory.embedders import CurrentEmbedder, create_embedder
 from memroos_memory.graph import SqliteGraph
 from memroos_memory.items import Learned
@@ -23,7 +24,6 @@ from memroos_memory.items.log import digest_of
 from memroos_memory.settings import MemorySettings
 from memroos_memory.vectors import PlainIndex, stored
 
-SERVICE = service_actor("memory")
 AGENT = "agent:agt_a"
 VIEWER = Viewer(DEFAULT_WORKSPACE, AGENT, AGENT)
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
