@@ -228,7 +228,7 @@ def test_check_runs_every_step_and_ends_with_the_line_of_pytest(checkout: Checko
     headings = [line.split()[1].rstrip(":,") for line in done.stdout.splitlines() if line.startswith("== ")]
     steps = [name for name in ("format", "lint", "boundaries", "types") for _ in ("began", "passed")]
     assert headings == [*steps, "tests", "1"]
-    assert "pytest -m pytest -m not long -n 2" in done.stdout
+    assert "pytest -m pytest -m not long -n 3" in done.stdout
     assert done.stdout.splitlines()[-1] == "== 1 passed in 0.1s =="
 
 
@@ -236,7 +236,7 @@ def test_check_long_runs_the_long_tests_too_within_a_budget(checkout: Checkout) 
     done = checkout.run("scripts/check", "--long", "tests")
 
     runs = [line for line in done.stdout.splitlines() if line.startswith("pytest")]
-    assert [run.split("-m ", 2)[2].strip() for run in runs] == ["not long -n 2", "long 2400"]
+    assert [run.split("-m ", 2)[2].split(" --")[0].strip() for run in runs] == ["not long -n 3", "long 2400"]
     assert done.stdout.splitlines()[-1] == "== 1 passed in 0.1s =="
 
 
