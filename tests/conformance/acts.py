@@ -50,8 +50,12 @@ def load(folder: Path = FOLDER) -> list[Test]:
     index = folder / "suite.acts.yaml"
     if not index.exists():
         return []
-    names = yaml.safe_load(index.read_text("utf-8"))["include"]
-    return [test for name in names for test in _of_file(yaml.safe_load((folder / name).read_text("utf-8")))]
+    names = _read(index)["include"]
+    return [test for name in names for test in _of_file(_read(folder / name))]
+
+
+def _read(path: Path) -> Any:
+    return yaml.load(path.read_text("utf-8"), yaml.CSafeLoader)
 
 
 def _of_file(content: dict[str, Any]) -> list[Test]:
