@@ -10,12 +10,10 @@ from memroos_memory.embedders import mem0_setup
 from memroos_memory.settings import MemorySettings
 from memroos_memory.vectors import stored, stores
 from memroos_memory.vectors.index import StoreIndex
-from memroos_memory.vectors.plain import PlainIndex
 from memroos_memory.vectors.ports import Point, VectorIndex
 from memroos_memory.vectors.stored import ensure_embedder
 
 __all__ = [
-    "PlainIndex",
     "Point",
     "StoreIndex",
     "VectorIndex",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.memroos_memory.vectors.twin import PlainIndex
 
 from memroos_contracts.identity import DEFAULT_WORKSPACE, WorkspaceId
 from memroos_contracts.memory import (
@@ -33,7 +34,7 @@ from memroos_memory.items.queries import rows_of
 from memroos_memory.lexical import Postings
 from memroos_memory.recall import Recall
 from memroos_memory.settings import MemorySettings
-from memroos_memory.vectors import PlainIndex, Point, VectorIndex, stored
+from memroos_memory.vectors import Point, VectorIndex, stored
 
 AGENT = "agent:agt_a"
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient
 from tests.memroos_memory.vectors.conftest import DIMENSION, IDENTITY, opened, points, rows, run, settings
+from tests.memroos_memory.vectors.twin import PlainIndex
 
 from memroos_contracts.memory_errors import IndexUnavailable, WrongDimension
 from memroos_memory.embedders import mem0_setup
-from memroos_memory.vectors import PlainIndex, StoreIndex, stores
+from memroos_memory.vectors import StoreIndex, stores
 
 AnyIndex: TypeAlias = StoreIndex | PlainIndex
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tests.memroos_memory.vectors.twin import PlainIndex
 
 from memroos_contracts.identity import DEFAULT_WORKSPACE
 from memroos_contracts.memory import IngestEvent, MemoryEventView, MemoryKind
@@ -22,7 +23,7 @@ from memroos_memory.graph import SqliteGraph
 from memroos_memory.items import Learned
 from memroos_memory.items.log import digest_of
 from memroos_memory.settings import MemorySettings
-from memroos_memory.vectors import PlainIndex, stored
+from memroos_memory.vectors import stored
 
 AGENT = "agent:agt_a"
 VIEWER = Viewer(DEFAULT_WORKSPACE, AGENT, AGENT)

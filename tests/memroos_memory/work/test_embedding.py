@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from tests.memroos_memory.vectors.twin import PlainIndex
 from tests.memroos_memory.work.conftest import SERVICE, VIEWER, Service, said
 
 from memroos_contracts.memory_work import JobLabel
 from memroos_memory import items, jobs
 from memroos_memory.embedders import UnreachableEmbedder
-from memroos_memory.vectors import PlainIndex
 
 
 @pytest.fixture

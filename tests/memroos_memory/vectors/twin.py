@@ -1,4 +1,4 @@
-"""The index without an index: all vectors in memory, each compared. For tests, and to compare others with."""
+"""The index without an index: all vectors in memory, each compared. To compare others with."""
 
 from collections.abc import Sequence
 
