@@ -1,6 +1,6 @@
 """`memroos memory evals`: what recall was worth, run after run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import click
 
@@ -77,7 +77,7 @@ def evals_command(kernel: Kernel, file: str, configuration: str, most: int) -> N
     if kernel.out.as_json:
         kernel.out.table(views[:most], [], empty="")
         return
-    rows = list(compared(views))[:most]
+    rows = compared(views)[:most]
     shown = [
         Column[Row]("at", lambda row: when(row.view.at) if row.view else ""),
         Column[Row]("file", lambda row: row.result.file, shrinks=True),
@@ -88,17 +88,12 @@ def evals_command(kernel: Kernel, file: str, configuration: str, most: int) -> N
     kernel.out.table(rows, shown, empty="Recall was never measured: `memroos memory eval FILE` does.")
 
 
-def compared(views: Iterable[RecallEvalView]) -> Iterable[Row]:
-    """Yield evaluations, the newest first, each beside the one before it of the same configuration and file."""
-    newest_first = list(views)
-    for at, view in enumerate(newest_first):
+def compared(views: Sequence[RecallEvalView]) -> list[Row]:
+    """Return evaluations, the newest first, each beside the one before it of the same configuration and file."""
+    rows = []
+    before: dict[tuple[str, str], NewRecallEval] = {}
+    for view in reversed(views):
         same = (view.result.configuration, view.result.file_digest)
-        before = next(
-            (
-                old.result
-                for old in newest_first[at + 1 :]
-                if (old.result.configuration, old.result.file_digest) == same
-            ),
-            None,
-        )
-        yield Row(view.result, before, view)
+        rows.append(Row(view.result, before.get(same), view))
+        before[same] = view.result
+    return rows[::-1]
