@@ -102,7 +102,7 @@ class ScriptedKernel:
                 time.sleep(said.delay_s)
                 self.wfile.write(said.body)
 
-            do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 - the base class looks for these names
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - the base class looks for these names
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name for it
                 pass

@@ -60,6 +60,14 @@ TRACE = {
     "id": "trc_1", "cause": "recall", "actor": "agent:agt_1", "query_digest": "0", "query": "where", "at": NOW,
     "hits": [{"item_id": "itm_1", "score": 1, "tokens": 4, "used": True}], "tokens": 4,
 }  # fmt: skip
+POLICY = {
+    "id": "rcp_1", "agent_id": "", "purpose": "report", "rule": {}, "version": 1, "updated_at": NOW,
+    "updated_by": "operator:key_0",
+}  # fmt: skip
+TRIED = {
+    "tasks": [{"task_id": "task_1", "agent_id": "agt_1", "items": [], "tokens": 0, "abstained": "too short"}],
+    "reminded": 0, "tokens": 0,
+}  # fmt: skip
 IDLE = {"idle": True, "jobs": {"waiting": 0, "running": 0, "dead": 0}, "pending": 0}
 BUSY = {"idle": False, "jobs": JOBS, "pending": 5}
 
@@ -82,6 +90,10 @@ BUSY = {"idle": False, "jobs": JOBS, "pending": 5}
         (("rollback", "scp_1", "--to", "3"), json(ROLLBACK), "POST /api/memory/scopes/scp_1/rollback", "--to 8"),
         (("inventory",), page(INVENTORY), "GET /api/memory-inventory?limit=51", "3 event"),
         (("traces", "--task", "t"), page(TRACE), "GET /api/memory/traces?task_id=t&limit=51", "1, 1 used"),
+        (("recollection", "list"), page(POLICY), "GET /api/memory/recollection-policies", "20% of 4000"),
+        (("recollection", "set"), json(POLICY), "PUT /api/memory/recollection-policies", "rcp_1"),
+        (("recollection", "try"), json(TRIED), "POST /api/memory/recollection-policies/dry-run", "too short"),
+        (("recollection", "delete", "rcp_1"), Answer(204), "DELETE /api/memory/recollection-policies/rcp_1", "rcp_1"),
         (("stats",), json(STATS), "GET /api/memory/stats", "graph: not ready, 0 items (being made)"),
         (("jobs", "--state", "running"), page(JOB), "GET /api/memory/jobs?state=running&limit=51", "40 %"),
         (("dead-letters",), page(), "GET /api/memory/jobs?state=dead&limit=51", "No dead letters."),
@@ -115,9 +127,20 @@ def test_a_question_says_only_what_was_asked_for(run: Run, kernel: ScriptedKerne
     assert body["filter"] == msgspec.json.decode(where)
 
 
+def test_a_rule_is_sent_as_it_is_written_for_whom_it_is_named(run: Run, kernel: ScriptedKernel) -> None:
+    kernel.answers(json(POLICY), json(TRIED))
+    run("memory", "recollection", "set", '{"share": 0.1}', "--agent", "agt_1", "--purpose", "report")
+    body = sent(kernel)
+    assert (body["agent_id"], body["purpose"], body["rule"]["share"]) == ("agt_1", "report", 0.1)
+    run("memory", "recollection", "try", '{"min_words": 9}', "--tasks", "5")
+    assert (sent(kernel)["rule"]["min_words"], sent(kernel)["tasks"]) == (9, 5)
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
+        (("recollection", "set", '{"share": 2}'), "remember-and-recall.md"),
+        (("recollection", "try", '{"unknown": 2}'), "remember-and-recall.md"),
         (("update", "itm_1"), "Say what is to change"),
         (("supersede", "itm_1"), "Say what holds instead"),
         (("supersede", "itm_1", "--text", "x", "--by", "itm_2"), "Say what holds instead"),
@@ -289,7 +312,9 @@ def test_a_file_that_holds_no_questions_is_refused(run: Run, kernel: ScriptedKer
 
 def test_a_client_command_loads_nothing_that_remembers() -> None:
     heavy = ("litestar", "sqlalchemy", "numpy", "mem0", "qdrant_client", "openai", "neo4j")
-    modules = ", ".join(f"memroos.cli.memory.{name}" for name in ("asking", "items", "scopes", "work", "evals"))
+    modules = ", ".join(
+        f"memroos.cli.memory.{name}" for name in ("asking", "items", "scopes", "recollection", "work", "evals")
+    )
     look = f"import sys, {modules}; print([name for name in {heavy!r} if name in sys.modules])"
 
     assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout == "[]\n"

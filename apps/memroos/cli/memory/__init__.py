@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rollback": ("scopes", "Take a scope back to an entry of its log."),
     "inventory": ("scopes", "Show how much is remembered for whom."),
     "traces": ("scopes", "Show what memory handed out to whom."),
+    "recollection": ("recollection", "Say what agents are reminded of unasked."),
     "stats": ("work", "Show how memory stands."),
     "jobs": ("work", "List the service's work."),
     "dead-letters": ("work", "List the work that could not be done."),

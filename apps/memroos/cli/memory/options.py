@@ -25,27 +25,36 @@ class InstantType(click.ParamType[Any]):
         return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
-class FilterType(click.ParamType[Any]):
-    """A filter as JSON."""
+class JsonType(click.ParamType[Any]):
+    """Something that is written as JSON.
 
-    name = "filter"
+    Args:
+        of: what is read of it.
+        hint: where somebody who writes it finds out how.
+    """
+
+    def __init__(self, name: str, of: Any, hint: str) -> None:
+        self.name = name
+        self._of = of
+        self._hint = hint
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the filter."""
+        """Return what was written."""
         if not isinstance(value, str):
             return value
         try:
-            return msgspec.json.decode(value, type=Filter)
+            return msgspec.json.decode(value, type=self._of)
         except msgspec.DecodeError as error:
-            self.fail(f"{error}; docs/how-to/remember-and-recall.md shows filters", param, ctx)
+            self.fail(f"{error}; {self._hint}", param, ctx)
 
 
 INSTANT = InstantType()
+FILTER = JsonType("filter", Filter, "docs/how-to/remember-and-recall.md shows filters")
 
 user_option = click.option("--user", default="", metavar="ID", help="Only what is about this person.")
 agent_option = click.option("--agent", default="", help="Only what is an agent's; by name or id.")
 filter_option = click.option(
-    "--filter", "filter_", type=FilterType(), metavar="JSON", help='Such as {"op": "eq", "field": "speaker", ...}.'
+    "--filter", "filter_", type=FILTER, metavar="JSON", help='Such as {"op": "eq", "field": "speaker", ...}.'
 )
 as_of_option = click.option("--as-of", type=INSTANT, metavar="TIME", help="What held at this time.")
 known_at_option = click.option("--known-at", type=INSTANT, metavar="TIME", help="As memory knew it then.")
