@@ -14,7 +14,7 @@ from memroos_memory.items.listing import list_items
 from memroos_memory.items.queries import get, history, learned_from, seq_of, views, views_at
 from memroos_memory.items.removal import delete, remove_event
 from memroos_memory.items.rollback import rollback
-from memroos_memory.items.scopes import list_scopes, scope_for, scope_seq_of, scope_view, visible_scopes
+from memroos_memory.items.scopes import count_in, list_scopes, scope_for, scope_seq_of, visible_scopes
 from memroos_memory.items.touched import JOURNAL, Touched
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
     "rollback",
     "scope_for",
     "scope_seq_of",
-    "scope_view",
+    "count_in",
     "seq_of",
     "stats",
     "supersede",

@@ -1,8 +1,9 @@
 """Scopes: what the same readers may see, about the same user. Each has a log and statistics of its own."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, insert, select, text
 
 from memroos_contracts.errors import NotFound
 from memroos_contracts.memory_items import ScopeView, Viewer
@@ -45,6 +46,7 @@ _VIEWS = Hot(
     select(*_columns).join_from(ScopeReader, Scope, Scope.seq == ScopeReader.scope_seq).where(*_own).order_by(Scope.seq)
 )
 _VIEW = Hot(select(*_columns).where(Scope.seq == bindparam("seq")))
+_ITEMS = Hot(text("SELECT coalesce(sum(items), 0) FROM scope WHERE seq IN (SELECT value FROM json_each(:scopes))"))
 _SEQ_OF = Hot(
     select(Scope.seq)
     .join_from(Scope, ScopeReader, Scope.seq == ScopeReader.scope_seq)
@@ -96,6 +98,11 @@ def list_scopes(tx: Read, viewer: Viewer) -> list[ScopeView]:
 def scope_view(tx: Read, scope_seq: int) -> ScopeView:
     """Return a scope; its number comes from inside."""
     return _view(tx.execute(_VIEW, seq=scope_seq).fetchone())
+
+
+def count_in(tx: Read, scopes: Sequence[int]) -> int:
+    """Return how many items scopes have together; their numbers come from inside."""
+    return int(tx.execute(_ITEMS, scopes=encode(scopes)).fetchone()[0])
 
 
 def scope_seq_of(tx: Read, viewer: Viewer, scope_id: str) -> int:

@@ -214,6 +214,6 @@ class Recall:
 
 def _see(tx: Read, query: RecallQuery, identity: str) -> _Seen:
     scopes = items.visible_scopes(tx, query.workspace_id, query.reader, user_id=query.request.user_id)
-    held = sum(items.scope_view(tx, scope).items for scope in scopes)
+    held = items.count_in(tx, scopes)
     row = stored.find_embedder(tx, identity)
     return _Seen(tuple(scopes), held, row.seq if row is not None else None)

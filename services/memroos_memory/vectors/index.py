@@ -117,7 +117,6 @@ class StoreIndex:
             if identity is not None and identity != current.identity:
                 raise IndexUnavailable("The index holds another embedder's vectors by now.", index=Index.VECTOR.value)
             _put(current, points)
-            self._recount(current)
             if self._next is not None and self._next.identity == current.identity:
                 _put(self._next, points)
 
@@ -131,13 +130,8 @@ class StoreIndex:
         with self._changing:
             current = self._serving()
             current.store.delete_many(item_seqs)
-            self._recount(current)
             if self._next is not None:
                 self._next.store.delete_many(item_seqs)
-
-    def _recount(self, current: _Open) -> None:
-        if self._local:  # a server would have to be asked each time
-            self._items = current.store.count()
 
     async def begin(self, identity: str, dimension: int) -> None:
         """Begin an index beside the one that answers; from now on changes go into both, where they fit."""

@@ -50,7 +50,7 @@ def test_readers_see_their_scopes_and_who_runs_the_workspace_all_but_the_private
 def test_scopes_are_narrowed_by_user_and_by_id(db: Database) -> None:
     scope(db, ANN)
     of_user = scope(db, ANN, user_id="u1")
-    view = db.read_now(SERVICE, items.scope_view, of_user)
+    view = db.read_now(SERVICE, items.scopes.scope_view, of_user)
 
     assert db.read_now(SERVICE, items.visible_scopes, "default", ANN, user_id="u1") == [of_user]
     assert db.read_now(SERVICE, items.visible_scopes, "default", ANN, scope_id=view.id) == [of_user]
@@ -66,7 +66,9 @@ def test_a_scope_tells_whose_it_is_and_how_far_its_log_is(memory: Memory) -> Non
 
     assert (view.readers, view.private, view.user_id) == ((ANN, BOB), True, "u1")
     assert (view.items, view.last_seq) == (1, 3)
-    assert view == memory.db.read_now(SERVICE, items.scope_view, 1)
+    assert view == memory.db.read_now(SERVICE, items.scopes.scope_view, 1)
+    assert memory.db.read_now(SERVICE, items.count_in, [1, 1, 99]) == 1
+    assert memory.db.read_now(SERVICE, items.count_in, []) == 0
 
 
 def test_a_scope_of_others_is_unknown(memory: Memory) -> None:
