@@ -281,7 +281,8 @@ def test_what_was_put_aside_and_removed_since_waits_no_more(
     db: Database, twin: ServiceTwin, remember: Remember
 ) -> None:
     event = remember("odd")
-    twin.refuses = lambda _: True
+    remember("fine")
+    twin.refuses = lambda one: one.event.id == event.id
     run(db, twin, drain)
     db.write_now(AGENT, memory.remove_event, event.id)
     run(db, twin, drain)
