@@ -3,8 +3,9 @@
 Actors are in `tests.actors`.
 """
 
+import gc
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,20 @@ from memroos_kit.db import Database, Tx
 from memroos_kit.db.migrate import migrate
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for garbage neither while all test modules are imported nor, later, among what was: it stays.
+
+    That is most of what there is, and a fifth of the time that tests without a process of their own would take.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class Policy:
