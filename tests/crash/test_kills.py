@@ -26,6 +26,7 @@ LIVELY = {
 }
 
 
+@pytest.mark.timeout(240)
 def test_ten_kills_lose_nothing_double_nothing_and_leave_nothing_undone(tmp_path: Path) -> None:
     done = drill(tmp_path, cycles=SHORT, most_s=75)
 
