@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from memroos import registry
 from memroos.web.a2a.routes import PREFIXES
 from memroos_contracts.errors import MemroosError
-from memroos_kit import problems
+from memroos_kit import edge
 from memroos_kit.clock import Clock
 from memroos_kit.edge import App, Receive, Scope, Send
 from memroos_kit.limits import RateLimiter
@@ -53,14 +53,14 @@ class Front:
                 actor = self._keyring.authenticate(_bearer(scope["headers"]), self._clock.now())
                 self._limiter.take(actor.key or actor.principal)
             except MemroosError as error:
-                await refuse(error, send)
+                await edge.refuse(error, send)
                 return
             scope["actor"] = actor
         if is_a2a(path):
             try:
                 await self._a2a(scope, receive, send)
             except MemroosError as error:
-                await refuse(error, send)
+                await edge.refuse(error, send)
         else:
             await self._rest(scope, receive, send)
 
@@ -73,21 +73,6 @@ def is_public(path: str) -> bool:
 def is_a2a(path: str) -> bool:
     """Whether the A2A application answers here."""
     return any(path == prefix or path.startswith((f"{prefix}/", f"{prefix}:")) for prefix in PREFIXES)
-
-
-async def refuse(error: MemroosError, send: Send) -> None:
-    """Answer with a problem."""
-    problem = problems.problem(error)
-    body = problem.body()
-    headers = {**problem.headers(), "content-length": str(len(body))}
-    await send(
-        {
-            "type": "http.response.start",
-            "status": problem.status,
-            "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
-        }
-    )
-    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _has_key(headers: Sequence[tuple[bytes, bytes]]) -> bool:
