@@ -8,13 +8,11 @@ import hashlib
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.flows.kernel import Agent, Kernel
+from tests.flows.kernel import Kernel
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "tests" / "conformance" / "requirements-sdk-0.3.lock"
@@ -48,38 +46,6 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     """A kernel that would call a webhook."""
     with Kernel(tmp_path_factory.mktemp("kernel"), settings={"outbound_allow": "127.0.0.1"}) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def working(kernel: Kernel) -> Iterator[str]:
-    """The skill of an agent that works by itself: asks back, leaves lying, or does what it was told."""
-    agent, over = kernel.create_agent("worker-0-3", skills=("work",)), threading.Event()
-
-    def work() -> None:
-        while not over.is_set():
-            claim = agent.claim(wait_s=1)
-            if claim is not None:
-                answer(agent, claim)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield "work"
-    over.set()
-    thread.join()
-
-
-def answer(agent: Agent, claim: Any) -> None:
-    text = claim["message"]["parts"][0]["text"]
-    if text.startswith("wait"):
-        return
-    if text.startswith("ask"):
-        agent.report(claim, "ask", parts=[{"text": "what?"}])
-        return
-    agent.report(claim, "progress", parts=[{"text": "at it"}])
-    for part, append in (("one", False), ("two", True)):
-        artifact = {"artifact_id": "a", "parts": [{"text": part}]}
-        agent.report(claim, "artifact", artifact=artifact, append=append, last_chunk=append)
-    agent.report(claim, "complete", parts=[{"text": "done"}])
 
 
 @pytest.mark.timeout(INSTALL_S + 60)

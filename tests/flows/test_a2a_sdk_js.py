@@ -3,13 +3,10 @@
 import json
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.flows.kernel import Kernel
-from tests.flows.test_a2a_sdk_0_3 import answer
 
 HOME = Path(__file__).parents[1] / "conformance" / "js_sdk"
 INSTALL_S = 300
@@ -34,24 +31,6 @@ def node() -> str:
             pytest.fail(f"the SDK cannot be installed:\n{done.stdout}\n{done.stderr}")
         mark.write_bytes(wanted)
     return found
-
-
-@pytest.fixture(scope="module")
-def working(kernel: Kernel) -> Iterator[str]:
-    """The skill of an agent that works by itself."""
-    agent, over = kernel.create_agent("worker-js", skills=("work",)), threading.Event()
-
-    def work() -> None:
-        while not over.is_set():
-            claim = agent.claim(wait_s=1)
-            if claim is not None:
-                answer(agent, claim)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield "work"
-    over.set()
-    thread.join()
 
 
 @pytest.mark.timeout(INSTALL_S + 60)
