@@ -15,6 +15,7 @@ from memroos_kit.db import Read
 from memroos_memory import lexical
 from memroos_memory.recall.ground import Floats, Ground, Longs, Rows
 from memroos_memory.vectors import stored
+from memroos_memory.vectors.stored import Halves
 
 EXACT = 1_024
 """As many items are all scored; of more, those that some arm proposes."""
@@ -24,7 +25,8 @@ SAMPLE = 340
 
 LIMIT_BYTES = 128 * 2**20
 
-Halves = NDArray[np.float16]
+_BLOCK = 64
+"""Vectors that are worked on at once: so few are in the processor's cache, and in memory that was used before."""
 
 
 class Scored(NamedTuple):
@@ -53,9 +55,27 @@ class Matrix:
         self.complete = False
         self._own = _places(seqs, ground.seq[rows])
         self._near = [_places(seqs, _seq_or_none(ground, near[rows])) for near in (ground.before, ground.after)]
-        full = np.vstack([values, np.zeros((1, values.shape[1]), np.float16)]).astype(np.float32)
-        total = full[self._own] + full[self._near[0]] + full[self._near[1]]
-        self._length: Floats = np.sqrt(np.einsum("ij,ij->i", total, total)) + np.float32(1e-9)
+        self._length = self._lengths()
+
+    def _lengths(self) -> Floats:
+        """Return how long the sum of each row's vector and its neighbours' is."""
+        squares = np.empty(len(self.rows), np.float32)
+        for start in range(0, len(self.rows), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            total = self._at(self._own[block])
+            for near in self._near:
+                total += self._at(near[block])
+            squares[block] = np.einsum("ij,ij->i", total, total)
+        lengths: Floats = np.sqrt(squares) + np.float32(1e-9)
+        return lengths
+
+    def _at(self, places: Rows) -> Floats:
+        """Return the vectors at some places, zero where there is none."""
+        if not len(self.values):
+            return np.zeros((len(places), 1), np.float32)
+        found = stored.widen(self.values[places])
+        found[places < 0] = 0
+        return found
 
     @property
     def size_bytes(self) -> int:
@@ -67,7 +87,10 @@ class Matrix:
         if not len(self.seqs):
             nothing = np.full(len(self.rows), np.nan, np.float32)
             return Scored(self.rows, nothing, nothing.copy())
-        near = np.append(self.values.astype(np.float32) @ vector, np.float32(0))
+        near = np.zeros(len(self.values) + 1, np.float32)  # the last one is nobody's
+        for start in range(0, len(self.values), _BLOCK):
+            block = self.values[start : start + _BLOCK]
+            near[start : start + len(block)] = stored.widen(block) @ vector
         own = near[self._own]
         window = (own + near[self._near[0]] + near[self._near[1]]) / self._length
         absent = self._own < 0
@@ -84,10 +107,7 @@ class Matrix:
 
     def vectors(self, rows: Rows) -> Floats:
         """Return the vectors of some of its rows, zero where there is none."""
-        places = self._own[np.searchsorted(self.rows, rows)]
-        found = self.values[places].astype(np.float32)
-        found[places < 0] = 0
-        return found
+        return self._at(self._own[np.searchsorted(self.rows, rows)])
 
 
 class Samples:
@@ -127,27 +147,18 @@ def chosen(ground: Ground) -> Rows:
     return np.sort(ground.rows[np.argpartition(scattered, min(SAMPLE, len(scattered) - 1))[:SAMPLE]])
 
 
-def load(
-    tx: Read, embedder_seq: int, ground: Ground, rows: Rows, known: Matrix | None = None, *, check: bool = True
-) -> Matrix:
-    """Return the vectors of rows and their neighbours; those that another matrix has are taken from there.
-
-    Args:
-        check: whether vectors of earlier texts are left out; what is kept for long must not have them.
-    """
+def load(tx: Read, embedder_seq: int, ground: Ground, rows: Rows, known: Matrix | None = None) -> Matrix:
+    """Return the vectors of rows and their neighbours; those that another matrix has are taken from there."""
     every_row = _with_neighbours(ground, rows)
     every_row = every_row[np.argsort(ground.seq[every_row])]
     seqs, marks = ground.seq[every_row], ground.mark[every_row]
     places = known.places_of(seqs, marks) if known is not None else np.full(len(seqs), -1, np.int32)
     absent = places < 0
-    if check:
-        found, values = _fresh(tx, embedder_seq, seqs[absent], marks[absent])
-    else:
-        found, values = stored.rows(tx, embedder_seq, seqs[absent].tolist())
+    found, values = _read(tx, embedder_seq, seqs[absent], marks[absent])
     there = places >= 0
     every = np.concatenate([seqs[there], found])
     order = np.argsort(every, kind="stable")
-    parts = [values.astype(np.float16)] if len(found) else []
+    parts = [values] if len(found) else []
     if known is not None and there.any():
         parts.insert(0, known.values[places[there]])
     matrix = np.concatenate(parts)[order] if parts else np.zeros((0, 1), np.float16)
@@ -156,13 +167,12 @@ def load(
     return made
 
 
-def _fresh(tx: Read, embedder_seq: int, seqs: Longs, marks: Longs) -> tuple[Longs, Floats]:
-    """Return the stored vectors that are of the items' present texts."""
-    found, values = stored.rows(tx, embedder_seq, seqs.tolist())
-    digests = stored.digests(tx, embedder_seq, found.tolist())
-    wanted = dict(zip(seqs.tolist(), marks.tolist(), strict=True))
-    right = [lexical.mark_of(digests.get(seq, "")) == wanted[seq] for seq in found.tolist()]
-    return (found, values) if all(right) else (found[right], values[right])
+def _read(tx: Read, embedder_seq: int, seqs: Longs, marks: Longs) -> tuple[Longs, Halves]:
+    """Return the stored vectors that are of the items' present texts; the items are in order."""
+    kept = stored.kept(tx, embedder_seq, seqs.tolist())
+    made_of = np.fromiter(map(lexical.mark_of, kept.digests), np.int64, len(kept.digests))
+    fresh = made_of == marks[np.searchsorted(seqs, kept.item_seqs)]
+    return (kept.item_seqs, kept.values) if fresh.all() else (kept.item_seqs[fresh], kept.values[fresh])
 
 
 def _with_neighbours(ground: Ground, rows: Rows) -> Rows:

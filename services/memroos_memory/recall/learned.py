@@ -48,9 +48,10 @@ def facts_of(tx: Read, search: Search, events: Mapping[int, ItemView]) -> dict[i
     there = views(tx, seqs, search.request.known_at)
     near: dict[int, float] = {}
     if vector is not None and search.embedder_seq is not None:
-        numbers, matrix = stored.rows(tx, search.embedder_seq, seqs)
-        if len(numbers):
-            near = dict(zip(numbers.tolist(), np.round(matrix @ vector, 5).tolist(), strict=True))
+        kept = stored.kept(tx, search.embedder_seq, seqs)
+        if len(kept.item_seqs):
+            cosines = np.round(stored.widen(kept.values) @ vector, 5)
+            near = dict(zip(kept.item_seqs.tolist(), cosines.tolist(), strict=True))
     answer: dict[int, list[Fact]] = {}
     for event_seq, event in events.items():
         facts = [

@@ -85,7 +85,7 @@ def rank(tx: Read, search: Search, samples: dense.Samples) -> Ranking:
     if evidence.vector is not None and search.embedder_seq is not None and len(rows):
         sample = samples.of(tx, search.embedder_seq, search.scopes, ground)
         few = len(ground.rows) <= dense.EXACT
-        matrix = sample if few else dense.load(tx, search.embedder_seq, ground, rows, sample, check=False)
+        matrix = sample if few else dense.load(tx, search.embedder_seq, ground, rows, sample)
         parts[Arm.VECTOR], cosines = _vector(evidence.vector, sample, matrix, rows)
     others = {
         Arm.GRAPH: _graph(evidence, ground, rows),

@@ -31,13 +31,24 @@ def test_a_vector_comes_back_as_it_was_kept(db: Database, seqs: list[int]) -> No
     put(db, embedder.seq, seqs)
 
     found = db.read_now(SERVICE, stored.get, embedder.seq, [*seqs, 999])
-    numbers, matrix = db.read_now(SERVICE, stored.rows, embedder.seq, seqs)
+    kept = db.read_now(SERVICE, stored.kept, embedder.seq, [*reversed(seqs), 999])
 
     assert sorted(found) == seqs
     assert np.array_equal(np.stack([found[seq] for seq in seqs]), rows(3))
-    assert numbers.tolist() == seqs
-    assert np.array_equal(matrix, rows(3))
+    assert kept.item_seqs.tolist() == seqs[::-1]
+    assert kept.digests == ["sha256:1"] * 3
+    assert np.array_equal(kept.values, rows(3)[::-1])
     assert db.read_now(SERVICE, stored.digests, embedder.seq, seqs) == dict.fromkeys(seqs, "sha256:1")
+
+
+def test_a_vector_that_is_read_is_the_one_that_was_kept_to_the_last_bit() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)]
+
+    wide = stored.widen(finite)
+
+    assert wide.dtype == np.float32
+    assert np.array_equal(wide.view(np.uint32), finite.astype(np.float32).view(np.uint32))
 
 
 def test_a_later_vector_replaces_the_earlier_one(db: Database, seqs: list[int]) -> None:

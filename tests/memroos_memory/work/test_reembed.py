@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from tests.memroos_memory.work.conftest import SERVICE, VIEWER, said
 
@@ -267,7 +268,7 @@ def test_vectors_are_made_by_the_next_one_where_the_one_before_is_out_of_reach(s
     assert row is not None
     assert row.identity == made_elsewhere.identity
     system.db.write_now(SERVICE, stored.activate, row.seq)
-    vectors = [(n, "sha256:1", stored.from_bytes([bytes(512)])[0] + 0.1) for n in range(1, 11)]
+    vectors = [(n, "sha256:1", np.full(256, 0.1, np.float32)) for n in range(1, 11)]
     system.db.write_now(SERVICE, stored.put, row.seq, vectors)
 
     opened = system.start(embedder="hash", embedder_dimension=128)
